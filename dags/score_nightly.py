@@ -1,0 +1,69 @@
+"""
+### Score: the windows that closed yesterday, judged by the champion
+
+Every night at 02:30 UTC, for the UTC day before. Each source is judged by its champion; a source
+without one is judged by novelty against its own last thirty days. The anomalies are rows in
+Postgres, one transaction for each source and day.
+
+*By hand:* trigger it with `first_day` and `last_day` to score any days, or use **Backfill**.
+Scoring a day again with the same model changes no row.
+
+*If it fails:* the rows of that source and day are as they were before. Clear the red task.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import Param, dag, task
+
+from include.assets import ANOMALIES
+from include.dag_defaults import DEFAULTS, SOURCE_PARAM
+
+DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
+
+
+@dag(
+    schedule="30 2 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    dagrun_timeout=timedelta(hours=6),
+    params={
+        "source": Param(**SOURCE_PARAM),
+        "first_day": Param(
+            **DAY_PARAM,
+            title="First day",
+            description="UTC day to start with; empty for the day before the run.",
+        ),
+        "last_day": Param(
+            **DAY_PARAM, title="Last day", description="UTC day to end with, inclusive."
+        ),
+    },
+    tags=["loganalyzer", "scoring"],
+    doc_md=__doc__,
+)
+def score_nightly():
+    @task
+    def plan_nights(params: dict, **context) -> list[dict]:
+        from include.intervals import moment_of, nights
+        from include.workspace import open_workspace
+
+        return [
+            {"source": source.name, "start": start.isoformat(), "end": end.isoformat()}
+            for source in open_workspace().chosen(params["source"])
+            for start, end in nights(params, moment_of(context))
+        ]
+
+    @task(
+        outlets=[ANOMALIES], map_index_template="{{ night['source'] }} {{ night['start'][:10] }}"
+    )
+    def score(night: dict) -> dict:
+        from include.scoring import score_night
+        from include.workspace import open_workspace
+
+        return score_night(open_workspace(), **night)
+
+    score.expand(night=plan_nights())
+
+
+score_nightly()

@@ -1,0 +1,52 @@
+"""Postgres: the only package that speaks SQL.
+
+Where do I go to…
+- see or change a table? `models.py`, and a new migration in `migrations/versions/`.
+- know what was ingested, and which parts of the lake are visible? `ledger.py`.
+- read or save templates? `catalogue.py`.
+- write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from include.settings import Settings
+
+__all__ = ["Connection", "Engine", "engine", "migrate"]
+
+SCHEMA = "loganalyzer"
+# Any number will do, as long as it is always this one.
+MIGRATION_LOCK = 5_364_001
+
+
+def engine(settings: Settings) -> Engine:
+    """The pool of connections to the project's database."""
+    return _engine(settings.database_url.get_secret_value())
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> Engine:
+    return sa.create_engine(url, pool_pre_ping=True)
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to a revision; several at once wait for each other."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    pool = sa.create_engine(url)
+    try:
+        with pool.begin() as conn:
+            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            config.attributes["connection"] = conn
+            move = command.downgrade if revision == "base" else command.upgrade
+            move(config, revision)
+    finally:
+        pool.dispose()

@@ -1,0 +1,123 @@
+"""Labels: what people know, from a CSV file into the table and out again for training."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from include.database.models import Label
+
+VERDICTS = {
+    "anomalous": True, "anomaly": True, "abnormal": True, "true": True, "1": True,
+    "normal": False, "false": False, "0": False,
+}  # fmt: skip
+KEY_COLUMNS = ("session_key", "blockid")
+VERDICT_COLUMNS = ("label", "is_anomalous")
+ROWS = 1000
+
+
+class InvalidLabels(ValueError):
+    """A label file that cannot be used; the message names the file, the line and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A verdict on a session, on an interval starts_at <= t < ends_at, or on both together."""
+
+    session_key: str | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    is_anomalous: bool
+
+
+def read_label_csv(path: Path) -> list[LabelRow]:
+    """The labels of a CSV file with a header.
+
+    Columns: `label` (anomalous or normal, true or false, 1 or 0), and `session_key`, or
+    `starts_at` and `ends_at` (ISO 8601; UTC where they carry no zone), or all three. Raises
+    InvalidLabels.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        names = {name.strip().lower(): name for name in reader.fieldnames or []}
+        verdict = next((names[name] for name in VERDICT_COLUMNS if name in names), None)
+        key = next((names[name] for name in KEY_COLUMNS if name in names), None)
+        if verdict is None or (key is None and "starts_at" not in names):
+            raise InvalidLabels(
+                f"{path}: line 1: expected the columns label and session_key, or label, starts_at "
+                f"and ends_at, got {', '.join(reader.fieldnames or ['an empty file'])}"
+            )
+        return list(_rows(path, reader, verdict, key, names))
+
+
+def import_labels(
+    conn: Connection, source: str, rows: Sequence[LabelRow], author: str, reason: str
+) -> int:
+    """Insert labels, or change the verdict of those that are there; how many rows changed."""
+    changed = 0
+    unique = {(row.session_key, row.starts_at, row.ends_at): row for row in rows}
+    documents = [
+        {**asdict(row), "source": source, "author": author, "reason": reason}
+        for row in unique.values()
+    ]
+    for start in range(0, len(documents), ROWS):
+        statement = insert(Label).values(documents[start : start + ROWS])
+        upsert = statement.on_conflict_do_update(
+            index_elements=["source", "session_key", "starts_at", "ends_at"],
+            set_={name: statement.excluded[name] for name in ("is_anomalous", "author", "reason")},
+            where=Label.is_anomalous.is_distinct_from(statement.excluded.is_anomalous),
+        )
+        changed += conn.execute(upsert).rowcount
+    return changed
+
+
+def labels_of(conn: Connection, source: str) -> pl.DataFrame:
+    """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of every label of a source."""
+    query = sa.select(Label.session_key, Label.starts_at, Label.ends_at, Label.is_anomalous)
+    rows = conn.execute(query.where(Label.source == source).order_by(Label.label_id)).all()
+    time = pl.Datetime("us", "UTC")
+    return pl.DataFrame(
+        [tuple(row) for row in rows],
+        schema={
+            "session_key": pl.String,
+            "starts_at": time,
+            "ends_at": time,
+            "is_anomalous": pl.Boolean,
+        },
+        orient="row",
+    )
+
+
+def _rows(
+    path: Path, reader: csv.DictReader[str], verdict: str, key: str | None, names: dict[str, str]
+) -> Iterator[LabelRow]:
+    for record in reader:
+        place = f"{path}: line {reader.line_num}"
+        word = (record[verdict] or "").strip().lower()
+        if word not in VERDICTS:
+            raise InvalidLabels(f"{place}: label {word!r}, expected anomalous or normal")
+        session = (record[key] or "").strip() or None if key else None
+        starts, ends = (_time(place, record.get(names.get(n, ""))) for n in ("starts_at", "ends_at"))
+        if session is None and starts is None:
+            raise InvalidLabels(f"{place}: neither a session key nor an interval")
+        if (starts is None) != (ends is None) or (starts and ends and starts >= ends):
+            raise InvalidLabels(f"{place}: starts_at must come before ends_at, and both be given")
+        yield LabelRow(session, starts, ends, VERDICTS[word])
+
+
+def _time(place: str, text: str | None) -> datetime | None:
+    if not text or not text.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidLabels(f"{place}: {text!r} is no ISO 8601 time") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

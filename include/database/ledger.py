@@ -1,0 +1,194 @@
+"""The ledger: which object versions were read, with what result, and which parts are visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from include.database import models
+from include.database.models import ObjectVersion
+
+HOUR = timedelta(hours=1)
+# Rows of one INSERT: far below what Postgres takes as parameters.
+ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What was read of one object: lines_read = events + lines_continued + lines_quarantined."""
+
+    object_id: str
+    source: str
+    object_key: str
+    etag: str
+    size_bytes: int
+    lines_read: int
+    events: int
+    lines_continued: int
+    lines_quarantined: int
+    quarantine_reasons: dict[str, int]
+    first_event_utc: datetime | None
+    last_event_utc: datetime | None
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LakePart:
+    path: str
+    object_id: str
+    source: str
+    hour_utc: datetime
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCount:
+    object_id: str
+    template_id: str
+    count: int
+    first_seen_utc: datetime
+    last_seen_utc: datetime
+    example_line_number: int
+
+
+def known_objects(conn: Connection, source: str) -> set[tuple[str, str]]:
+    """Key and ETag of every object version that was read, whatever became of it."""
+    query = sa.select(ObjectVersion.object_key, ObjectVersion.etag)
+    return {(key, etag) for key, etag in conn.execute(query.where(ObjectVersion.source == source))}
+
+
+def commit_batch(
+    conn: Connection,
+    entries: Sequence[LedgerEntry],
+    parts: Sequence[LakePart],
+    counts: Sequence[TemplateCount],
+) -> None:
+    """Make a batch visible. Objects that the ledger knows already are left as they are.
+
+    Earlier versions of the same keys become `superseded` in the same transaction, so that no
+    reader sees both.
+    """
+    new = _insert_entries(conn, entries, state="ingested", reason_of={})
+    _insert(conn, models.LakePart, [part for part in parts if part.object_id in new])
+    _insert(conn, models.TemplateCount, [count for count in counts if count.object_id in new])
+
+
+def set_aside(
+    conn: Connection, entries: Sequence[LedgerEntry], reason_of: dict[str, str]
+) -> None:
+    """Record objects that were refused whole, with the reason for each object id."""
+    _insert_entries(conn, entries, state="set_aside", reason_of=reason_of)
+
+
+def forget_set_aside(conn: Connection, source: str) -> int:
+    """Let the next ingest read again what was set aside; how many objects that is."""
+    gone = sa.delete(ObjectVersion).where(
+        ObjectVersion.source == source, ObjectVersion.state == "set_aside"
+    )
+    return conn.execute(gone).rowcount
+
+
+def parts_between(conn: Connection, source: str, start: datetime, end: datetime) -> list[str]:
+    """Addresses of the visible parts that may hold events with start <= event_time < end."""
+    query = (
+        sa.select(models.LakePart.path)
+        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
+        .where(
+            models.LakePart.source == source,
+            models.LakePart.hour_utc > start - HOUR,
+            models.LakePart.hour_utc < end,
+            ObjectVersion.state == "ingested",
+        )
+        .order_by(models.LakePart.path)
+    )
+    return list(conn.scalars(query))
+
+
+def span_of_events(conn: Connection, source: str) -> tuple[datetime, datetime] | None:
+    """Times of the first and the last visible event, None where there is none."""
+    query = sa.select(
+        sa.func.min(ObjectVersion.first_event_utc), sa.func.max(ObjectVersion.last_event_utc)
+    ).where(ObjectVersion.source == source, ObjectVersion.state == "ingested")
+    first, last = conn.execute(query).one()
+    return None if first is None else (first, last)
+
+
+def hourly_volumes(
+    conn: Connection, source: str, start: datetime, end: datetime
+) -> dict[datetime, int]:
+    """Visible events of each hour from `start` up to `end`; hours without any are absent."""
+    query = (
+        sa.select(models.LakePart.hour_utc, sa.func.sum(models.LakePart.events))
+        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
+        .where(
+            models.LakePart.source == source,
+            models.LakePart.hour_utc >= start,
+            models.LakePart.hour_utc < end,
+            ObjectVersion.state == "ingested",
+        )
+        .group_by(models.LakePart.hour_utc)
+    )
+    return {hour: int(events) for hour, events in conn.execute(query)}
+
+
+def totals(conn: Connection) -> list[dict[str, object]]:
+    """For each source and state: objects, lines read, events, continued and quarantined lines."""
+    sums = ["lines_read", "events", "lines_continued", "lines_quarantined"]
+    query = (
+        sa.select(
+            ObjectVersion.source,
+            ObjectVersion.state,
+            sa.func.count().label("objects"),
+            *(
+                sa.cast(sa.func.sum(getattr(ObjectVersion, name)), sa.BigInteger).label(name)
+                for name in sums
+            ),
+        )
+        .group_by(ObjectVersion.source, ObjectVersion.state)
+        .order_by(ObjectVersion.source, ObjectVersion.state)
+    )
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def _insert_entries(
+    conn: Connection, entries: Sequence[LedgerEntry], state: str, reason_of: dict[str, str]
+) -> set[str]:
+    """Insert those that are new and supersede their elder versions; the ids of the new ones."""
+    rows = [
+        {**asdict(entry), "state": state, "reason": reason_of.get(entry.object_id)}
+        for entry in entries
+    ]
+    new: set[str] = set()
+    for start in range(0, len(rows), ROWS):
+        statement = insert(ObjectVersion).values(rows[start : start + ROWS])
+        added = statement.on_conflict_do_nothing().returning(ObjectVersion.object_id)
+        new |= set(conn.scalars(added))
+    if state == "ingested":
+        _supersede(conn, [entry for entry in entries if entry.object_id in new])
+    return new
+
+
+def _supersede(conn: Connection, entries: Sequence[LedgerEntry]) -> None:
+    for entry in entries:
+        conn.execute(
+            sa.update(ObjectVersion)
+            .where(
+                ObjectVersion.source == entry.source,
+                ObjectVersion.object_key == entry.object_key,
+                ObjectVersion.object_id != entry.object_id,
+                ObjectVersion.state == "ingested",
+            )
+            .values(state="superseded")
+        )
+
+
+def _insert(
+    conn: Connection, table: type[models.Table], rows: Sequence[LakePart] | Sequence[TemplateCount]
+) -> None:
+    for start in range(0, len(rows), ROWS):
+        conn.execute(insert(table).values([asdict(row) for row in rows[start : start + ROWS]]))

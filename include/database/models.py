@@ -1,0 +1,218 @@
+"""The tables of the schema `loganalyzer`. What each holds is also said in the database: `\\d+`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from include.database import SCHEMA
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(DeclarativeBase):
+    metadata = sa.MetaData(schema=SCHEMA, naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: sa.DateTime(timezone=True),
+        str: sa.Text(),
+        int: sa.BigInteger(),
+        float: sa.Double(),
+        dict[str, int]: JSONB(),
+        list[dict[str, Any]]: JSONB(),
+    }
+
+
+def column(comment: str, **options: Any) -> Any:
+    return mapped_column(comment=comment, **options)
+
+
+class ObjectVersion(Table):
+    __tablename__ = "events_ledger"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "lines_read = events + lines_continued + lines_quarantined", name="nothing_lost"
+        ),
+        sa.CheckConstraint("state IN ('ingested', 'set_aside', 'superseded')", name="state"),
+        sa.UniqueConstraint("source", "object_key", "etag"),
+        {"comment": "One row for each version of an object that was read: nothing lost, twice"},
+    )
+    object_id: Mapped[str] = column("Hash of source, key and ETag", primary_key=True)
+    source: Mapped[str] = column("Name of the log source")
+    object_key: Mapped[str] = column("Key in the bucket of raw logs")
+    etag: Mapped[str] = column("ETag: with the key it names the content")
+    size_bytes: Mapped[int] = column("Size as stored")
+    state: Mapped[str] = column(
+        "ingested: visible in the lake; set_aside: refused whole, see reason; superseded: a newer "
+        "version of the same key took its place"
+    )
+    reason: Mapped[str | None] = column("Why it was set aside")
+    lines_read: Mapped[int] = column("Lines in the object")
+    events: Mapped[int] = column("Log records")
+    lines_continued: Mapped[int] = column("Lines that continue a record, and blank ones")
+    lines_quarantined: Mapped[int] = column("Lines that did not parse")
+    quarantine_reasons: Mapped[dict[str, int]] = column("Quarantined lines by reason")
+    first_event_utc: Mapped[datetime | None] = column("Earliest event time")
+    last_event_utc: Mapped[datetime | None] = column("Latest event time")
+    batch_id: Mapped[str] = column("The batch that it was read in")
+    ingested_at: Mapped[datetime] = column(
+        "When it was committed", server_default=sa.func.now()
+    )
+
+
+class LakePart(Table):
+    __tablename__ = "lake_parts"
+    __table_args__ = (
+        sa.Index(None, "source", "hour_utc"),
+        {"comment": "The Parquet files of ingested objects: what readers of the lake see"},
+    )
+    path: Mapped[str] = column("Key in the bucket of the lake", primary_key=True)
+    object_id: Mapped[str] = mapped_column(
+        sa.ForeignKey(ObjectVersion.object_id, ondelete="CASCADE"),
+        index=True,
+        comment="The object version that the events come from",
+    )
+    source: Mapped[str] = column("Name of the log source")
+    hour_utc: Mapped[datetime] = column("Hour that all its events lie in")
+    events: Mapped[int] = column("Events in the file")
+
+
+class Template(Table):
+    __tablename__ = "templates"
+    __table_args__ = (
+        sa.Index(None, "source"),
+        {"comment": "The template catalogue; an id never changes its meaning"},
+    )
+    template_id: Mapped[str] = column("Hash of source and first text", primary_key=True)
+    source: Mapped[str] = column("Name of the log source")
+    text: Mapped[str] = column("For people: variable parts as <*>")
+    body: Mapped[str] = column("For the program: the exact form")
+    replaced_by: Mapped[str | None] = column("The template that it was merged into")
+    version: Mapped[int] = column("Grows when the template is widened")
+    created_at: Mapped[datetime] = column("When it was mined", server_default=sa.func.now())
+
+
+class TemplateCount(Table):
+    __tablename__ = "template_counts"
+    __table_args__ = (
+        {"comment": "Events of each template in each object; the view template_usage adds up"},
+    )
+    object_id: Mapped[str] = mapped_column(
+        sa.ForeignKey(ObjectVersion.object_id, ondelete="CASCADE"),
+        primary_key=True,
+        comment="The object version",
+    )
+    template_id: Mapped[str] = column("The template", primary_key=True, index=True)
+    count: Mapped[int] = column("Events")
+    first_seen_utc: Mapped[datetime] = column("Earliest event time")
+    last_seen_utc: Mapped[datetime] = column("Latest event time")
+    example_line_number: Mapped[int] = column("A line of the object that shows it")
+
+
+class Validation(Table):
+    __tablename__ = "validations"
+    __table_args__ = (
+        sa.UniqueConstraint("object_id", "layer", "expectation"),
+        {"comment": "What the data checks found, one row for each object and expectation"},
+    )
+    validation_id: Mapped[int] = mapped_column(
+        sa.Identity(), primary_key=True, comment="Row number"
+    )
+    source: Mapped[str] = column("Name of the log source")
+    batch_id: Mapped[str] = column("The batch that was checked")
+    object_id: Mapped[str] = column("The object version that was checked")
+    object_key: Mapped[str] = column("Key in the bucket of raw logs")
+    layer: Mapped[str] = column("parsed or events")
+    expectation: Mapped[str] = column("What was expected, by name")
+    severity: Mapped[str] = column("critical: sets the object aside; warning: is only told")
+    passed: Mapped[bool] = column("Whether it held")
+    reason: Mapped[str] = column("What was expected and found, in words")
+    checked_at: Mapped[datetime] = column("When", server_default=sa.func.now())
+
+
+class Label(Table):
+    __tablename__ = "labels"
+    __table_args__ = (
+        sa.UniqueConstraint(
+            "source", "session_key", "starts_at", "ends_at", postgresql_nulls_not_distinct=True
+        ),
+        sa.CheckConstraint(
+            "(starts_at IS NULL) = (ends_at IS NULL) AND starts_at < ends_at", name="interval"
+        ),
+        sa.CheckConstraint("session_key IS NOT NULL OR starts_at IS NOT NULL", name="speaks"),
+        {"comment": "What people know: sessions or intervals that are anomalous or normal"},
+    )
+    label_id: Mapped[int] = mapped_column(sa.Identity(), primary_key=True, comment="Row number")
+    source: Mapped[str] = column("Name of the log source")
+    session_key: Mapped[str | None] = column("The session it speaks of")
+    starts_at: Mapped[datetime | None] = column("Start of the interval it speaks of")
+    ends_at: Mapped[datetime | None] = column("End of the interval, exclusive")
+    is_anomalous: Mapped[bool] = column("The verdict")
+    author: Mapped[str] = column("Who says so")
+    reason: Mapped[str] = column("Why")
+    imported_at: Mapped[datetime] = column("When", server_default=sa.func.now())
+
+
+class Scoring(Table):
+    __tablename__ = "scorings"
+    __table_args__ = (
+        {"comment": "One row for each interval that a model judged, with or without anomalies"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("Windows that closed after this", primary_key=True)
+    interval_end: Mapped[datetime] = column("and not after this", primary_key=True)
+    model_name: Mapped[str] = column("Registered model", primary_key=True)
+    model_version: Mapped[str] = column("Its version", primary_key=True)
+    detector: Mapped[str] = column("Detector family")
+    windows: Mapped[int] = column("Windows judged")
+    events: Mapped[int] = column("Events in them")
+    anomalies: Mapped[int] = column("Windows flagged")
+    threshold: Mapped[float] = column("Scores above it are flagged")
+    scored_at: Mapped[datetime] = column("When the rows last changed")
+
+
+class Anomaly(Table):
+    __tablename__ = "anomalies"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["source", "interval_start", "interval_end", "model_name", "model_version"],
+            [
+                Scoring.source,
+                Scoring.interval_start,
+                Scoring.interval_end,
+                Scoring.model_name,
+                Scoring.model_version,
+            ],
+            ondelete="CASCADE",
+            name="fk_anomalies_scoring",
+        ),
+        sa.CheckConstraint("severity IN ('low', 'medium', 'high', 'critical')", name="severity"),
+        sa.Index(None, "window_start"),
+        {"comment": "The product: each row is a window worth reading, with the reason"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("The scored interval", primary_key=True)
+    interval_end: Mapped[datetime] = column("and its end", primary_key=True)
+    model_name: Mapped[str] = column("Registered model", primary_key=True)
+    model_version: Mapped[str] = column("Its version", primary_key=True)
+    window_id: Mapped[str] = column("The window", primary_key=True)
+    session_key: Mapped[str | None] = column("The session, where windows are sessions")
+    window_start: Mapped[datetime] = column("First event of the window, or start of its time")
+    window_end: Mapped[datetime] = column("Last event of the window")
+    score: Mapped[float] = column("High is anomalous")
+    threshold: Mapped[float] = column("What the score was above")
+    severity: Mapped[str] = column("low, medium, high or critical: how far above")
+    reason: Mapped[str] = column("Why, in words")
+    explanation: Mapped[list[dict[str, Any]]] = column("The findings, with their shares")
+    lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")
+    detector: Mapped[str] = column("Detector family")
+    events: Mapped[int] = column("Events in the window")

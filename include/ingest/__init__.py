@@ -1,0 +1,10 @@
+"""Ingest: from objects in the bucket of raw logs to events in the lake.
+
+Where do I go to…
+- see the steps, as the DAG calls them? `pipeline.py`.
+- read another compression or encoding? `decode.py`.
+- change what makes a record out of lines? `records.py`.
+- change how a header becomes columns? `parse.py`; the expressions are in `include/sources`.
+- see what a batch is and what is said of each object? `batches.py`.
+- change what is staged or published? `stage.py` and `publish.py`.
+"""

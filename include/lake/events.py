@@ -1,0 +1,77 @@
+"""Reading the events of a source out of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from io import BytesIO
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from include.database import ledger
+from include.lake.schema import EVENT_SCHEMA
+from include.sources import LogSource
+from include.workspace import Workspace
+from ml.windows import EVENT_COLUMNS, Windows, closed_windows
+
+# Requests under way at once: the parts are small, and the wait is the network's.
+READERS = 8
+
+
+def read_events(
+    workspace: Workspace,
+    source: str,
+    start: datetime,
+    end: datetime,
+    columns: Sequence[str] = EVENT_COLUMNS,
+) -> pl.DataFrame:
+    """The events of a source with start <= event_time < end, in no particular order.
+
+    Only what the ledger says is published is seen.
+    """
+    with workspace.engine.connect() as conn:
+        paths = ledger.parts_between(conn, source, start, end)
+
+    def read(path: str) -> pl.DataFrame:
+        data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
+        table = pq.read_table(BytesIO(data), columns=list(columns), schema=EVENT_SCHEMA)
+        within = pl.col("event_time").is_between(start, end, closed="left")
+        return pl.DataFrame(table).filter(within)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        frames = list(pool.map(read, paths))
+    empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(list(columns)))
+    return pl.concat([empty, *frames])
+
+
+def read_windows(
+    workspace: Workspace,
+    source: LogSource,
+    start: datetime,
+    end: datetime,
+) -> Windows:
+    """The windows of a source that close after `start` and not after `end`, with all of their
+    events."""
+    rule = source.windowing.rule
+    events = read_events(workspace, source.name, start - rule.lookback, end)
+    return closed_windows(events, rule, start, end)
+
+
+def windows_within(
+    workspace: Workspace,
+    source: LogSource,
+    start: datetime,
+    end: datetime,
+    known_until: datetime,
+) -> Windows:
+    """The windows whose events all lie in start <= event_time < end, for training.
+
+    They are cut out of everything known up to `known_until`, so that a window that goes on after
+    `end` is left out and not truncated there, and one that is still open is left out too.
+    """
+    closed_by = min(end + source.windowing.rule.lookback, known_until)
+    windows = read_windows(workspace, source, start, closed_by)
+    inside = (windows.spans["starts_at"] >= start) & (windows.spans["ends_at"] < end)
+    return windows.where(inside.to_numpy())

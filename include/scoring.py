@@ -1,0 +1,94 @@
+"""Scoring: the windows that closed in an interval in, anomalies in Postgres out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from include import tracking
+from include.database import anomalies, catalogue
+from include.lake.events import read_windows
+from include.sources import LogSource
+from include.workspace import Workspace
+from ml.model import Judgement, judge_without_model
+from ml.windows import Windows
+
+log = logging.getLogger(__name__)
+
+# Without a model, a night is judged by what came in the days before it.
+HISTORY = timedelta(days=30)
+NO_MODEL = ("novelty without training", "0")
+
+
+def score_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:
+    """`score_interval` for a task: ISO times in, the counts out."""
+    scoring = score_interval(
+        workspace,
+        workspace.source(source),
+        datetime.fromisoformat(start),
+        datetime.fromisoformat(end),
+    )
+    counts = {"windows": scoring.windows, "anomalies": scoring.anomalies}
+    log.info("%s from %s: %s", source, start, counts)
+    return {"source": source, "model_version": scoring.model_version, **counts}
+
+
+def score_interval(
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime
+) -> anomalies.Scoring:
+    """Judge the windows that close after `start` and not after `end`, and record the anomalies.
+
+    The rows of the interval and model are replaced in one transaction; where nothing differs,
+    nothing is written.
+    """
+    registered = tracking.champion(tracking.connect(workspace.settings), source.name)
+    windows = read_windows(workspace, source, start, end)
+    if registered is None:
+        history = read_windows(workspace, source, start - HISTORY, start)
+        judgement, family = judge_without_model(history, windows), "novelty"
+        name, version = NO_MODEL
+    else:
+        judgement, family = registered.model.judge(windows), registered.model.family
+        name, version = registered.name, registered.version
+    scoring = anomalies.Scoring(
+        source=source.name,
+        interval_start=start,
+        interval_end=end,
+        model_name=name,
+        model_version=version,
+        detector=family,
+        windows=len(windows),
+        events=len(windows.events),
+        anomalies=len(judgement.anomalies),
+        threshold=judgement.threshold,
+        scored_at=datetime.now(UTC),
+    )
+    with workspace.engine.begin() as conn:
+        templates = catalogue.load_templates(conn, source.name)
+        texts = dict(templates.select("template_id", "text").rows())
+        anomalies.replace_interval(conn, scoring, _rows(windows, judgement, texts))
+    return scoring
+
+
+def _rows(
+    windows: Windows, judgement: Judgement, texts: dict[str, str]
+) -> list[anomalies.Anomaly]:
+    rows = []
+    for found in judgement.anomalies:
+        span = windows.spans.row(found.row, named=True)
+        rows.append(
+            anomalies.Anomaly(
+                window_id=span["window_id"],
+                session_key=span["session_key"],
+                window_start=span["starts_at"],
+                window_end=span["ends_at"],
+                score=found.score,
+                severity=found.severity,
+                reason=found.explanation.reason(lambda template: texts.get(template, template)),
+                explanation=[asdict(finding) for finding in found.explanation.findings],
+                lines=[asdict(line) for line in found.explanation.lines],
+                events=int(windows.lengths[found.row]),
+            )
+        )
+    return rows

@@ -1,0 +1,51 @@
+"""Every setting of the system, read from the environment.
+
+The name of a setting in the environment is `LOGANALYZER_` and its name here in capitals. The
+embedded stack and docker-compose both set them; nothing else in the code reads the environment.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Addresses, credentials and bounds; constructing it raises `pydantic.ValidationError`
+    naming the variable that is missing or malformed."""
+
+    model_config = SettingsConfigDict(env_prefix="LOGANALYZER_", frozen=True)
+
+    database_url: SecretStr
+    s3_endpoint: str = Field(description="host:port of the object store, without a scheme")
+    s3_access_key: str
+    s3_secret_key: SecretStr
+    s3_secure: bool = False
+    bucket_logs: str = "logs"
+    bucket_lake: str = "lake"
+    bucket_docs: str = "docs"
+    mlflow_tracking_uri: str
+    sources_path: str = Field(
+        default=str(PROJECT_ROOT / "include" / "sources"),
+        description="folders of log source files, separated as in PATH; later ones win",
+    )
+    batch_bytes: int = Field(
+        default=256 * 2**20, gt=0, description="stored bytes of objects that one mapped task takes"
+    )
+    chunk_lines: int = Field(
+        default=250_000, gt=0, description="lines held in memory at a time while an object is read"
+    )
+
+    @property
+    def source_folders(self) -> list[Path]:
+        return [Path(folder) for folder in self.sources_path.split(os.pathsep) if folder]
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings()  # type: ignore[call-arg]  # the fields come from the environment

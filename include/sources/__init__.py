@@ -1,0 +1,225 @@
+"""Log sources: where their objects lie, how a line reads, and how events become windows.
+
+A source is a YAML file. Where do I go to…
+- add one? A file in this folder, or in any folder of `LOGANALYZER_SOURCES_PATH`; the smallest says
+  `name`, `format` and `windowing`.
+- add a line format that many systems share? `formats.py`.
+- change how a format is recognised? `detect.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from include.sources.formats import CONTINUATION, PRESETS, LineFormat
+
+if TYPE_CHECKING:
+    from ml.windows import WindowRule
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class InvalidSource(ValueError):
+    """A source file that cannot be used; the message names the file, the field and what it
+    should hold."""
+
+
+def parse_duration(value: Any) -> Any:
+    """`90s`, `30m`, `6h` or `1d` as a timedelta; other types are left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+)([smhd])", value)
+    if not found:
+        raise ValueError(f"{value!r} is no duration: write a number and s, m, h or d, as in 30m")
+    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+
+
+def write_duration(value: timedelta) -> str:
+    seconds = int(value.total_seconds())
+    unit = next(u for u in ("d", "h", "m", "s") if seconds % UNITS[u] == 0)
+    return f"{seconds // UNITS[unit]}{unit}"
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration), Field(gt=timedelta(0))
+]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SessionWindowing(_Document):
+    """Events of one key, until nothing comes for `idle_timeout`.
+
+    `key` is a regular expression with one group, found in the message.
+    """
+
+    kind: Literal["session"]
+    key: str
+    idle_timeout: Duration
+    longest_span: Duration
+
+    @field_validator("key")
+    @classmethod
+    def _one_group(cls, key: str) -> str:
+        if re.compile(key).groups != 1:
+            raise ValueError(f"{key!r} needs exactly one group: the part that names the session")
+        return key
+
+    @property
+    def rule(self) -> WindowRule:
+        from ml.windows import SessionRule
+
+        return SessionRule(self.idle_timeout, self.longest_span)
+
+
+class TimeWindowing(_Document):
+    """Windows of `size`, one every `step`."""
+
+    kind: Literal["time"]
+    size: Duration
+    step: Duration
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> TimeWindowing:
+        if self.step > self.size:
+            raise ValueError("step is longer than size: events between the windows would be lost")
+        return self
+
+    @property
+    def rule(self) -> WindowRule:
+        from ml.windows import TimeRule
+
+        return TimeRule(self.size, self.step)
+
+
+class CountWindowing(_Document):
+    """Windows of `size` events, one every `step` events, counted anew each UTC day."""
+
+    kind: Literal["count"]
+    size: int = Field(gt=0)
+    step: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> CountWindowing:
+        if self.step > self.size:
+            raise ValueError("step is larger than size: events between the windows would be lost")
+        return self
+
+    @property
+    def rule(self) -> WindowRule:
+        from ml.windows import CountRule
+
+        return CountRule(self.size, self.step)
+
+
+Windowing = Annotated[
+    SessionWindowing | TimeWindowing | CountWindowing, Field(discriminator="kind")
+]
+
+
+class LogSource(_Document):
+    """One kind of log: a prefix in the bucket, a line format and a rule for windows."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    prefix: str = Field(default="", description="below the bucket `logs`; by default `<name>/`")
+    format: str | LineFormat
+    time_zone: str = Field(default="UTC", description="IANA zone of times that carry none")
+    continuation: str = Field(
+        default=CONTINUATION,
+        description="lines that start no record but match this continue the one before; others "
+        "are quarantined",
+    )
+    windowing: Windowing
+    masks: tuple[str, ...] = Field(
+        default=(), description="regular expressions of further variable parts of messages"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prefix_from_name(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("prefix"):
+            return {**data, "prefix": f"{data.get('name')}/"}
+        return data
+
+    @field_validator("format")
+    @classmethod
+    def _known_preset(cls, value: str | LineFormat) -> str | LineFormat:
+        if isinstance(value, str) and value not in PRESETS:
+            raise ValueError(f"no preset {value!r}; there are: {', '.join(sorted(PRESETS))}")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone such as Europe/Berlin") from error
+        return value
+
+    @field_validator("continuation")
+    @classmethod
+    def _valid_pattern(cls, pattern: str) -> str:
+        re.compile(pattern)
+        return pattern
+
+    @field_validator("masks")
+    @classmethod
+    def _valid_masks(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
+        for mask in masks:
+            re.compile(mask)
+        return masks
+
+    @property
+    def line_format(self) -> LineFormat:
+        return PRESETS[self.format] if isinstance(self.format, str) else self.format
+
+
+def load_sources(folders: Iterable[Path]) -> dict[str, LogSource]:
+    """The sources of all YAML files in the folders, by name; a later folder's replaces an
+    earlier one's. Raises InvalidSource."""
+    sources = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            source = load_source(path)
+            sources[source.name] = source
+    return dict(sorted(sources.items()))
+
+
+def load_source(path: Path) -> LogSource:
+    """The source that a YAML file describes. Raises InvalidSource."""
+    try:
+        return LogSource.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        raise InvalidSource(f"{path}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        lines = [
+            f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        raise InvalidSource("\n".join(lines)) from error
+
+
+def dump_source(source: LogSource) -> str:
+    """The YAML text of a source, which `load_source` reads back."""
+    document = source.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)

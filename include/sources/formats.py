@@ -1,0 +1,131 @@
+"""Line formats: how the header of a log line reads.
+
+A format is a regular expression with named groups, in the syntax that Python's `re` and the Rust
+engine behind the parser share: no look-around, no back-references. Groups that mean something are
+`time`, `host`, `severity`, `component` and `message`; others are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+GROUPS = ("time", "host", "severity", "component", "message")
+
+
+class LineFormat(BaseModel):
+    """How one line reads.
+
+    time: `iso8601`, `epoch` (seconds, milli-, micro- or nanoseconds, told apart by size), or one
+        or more strptime formats. `%Y`-less ones take the year from when the object was stored.
+    kind: `text`, or what needs more than an expression: `json` lines, `access` logs and `cri`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pattern: str
+    time: str | tuple[str, ...]
+    kind: Literal["text", "json", "access", "cri"] = "text"
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_groups(cls, pattern: str) -> str:
+        groups = re.compile(pattern).groupindex
+        if "message" not in groups or "time" not in groups:
+            raise ValueError("the pattern needs the named groups `time` and `message`")
+        return pattern
+
+    @property
+    def time_formats(self) -> tuple[str, ...]:
+        return (self.time,) if isinstance(self.time, str) else self.time
+
+
+ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+LEVEL = (
+    r"TRACE|DEBUG|FINE|FINER|FINEST|CONFIG|INFO|INFORMATION|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|"
+    r"CRITICAL|CRIT|FATAL|ALERT|EMERG|PANIC"
+)
+MONTH_DAY = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+
+# What stack traces and wrapped messages look like: indented lines, and the few unindented ones
+# that Java and Python print.
+CONTINUATION = (
+    r"^(?:\s|Caused by:|Suppressed:|Traceback \(most recent|\.\.\. \d+ |"
+    r"During handling of the above|The above exception was|"
+    r"[\w.$]+(?:Error|Exception|Warning|Interrupt|Exit)(?::|$))"
+)
+
+PRESETS: dict[str, LineFormat] = {
+    "hdfs": LineFormat(
+        pattern=(
+            r"^(?P<time>\d{6} \d{6}) \d+ (?P<severity>[A-Z]+) (?P<component>[^:\s]+): "
+            r"(?P<message>.*)$"
+        ),
+        time="%y%m%d %H%M%S",
+    ),
+    # The first column is the operators' verdict on the line and no part of the event.
+    "bgl": LineFormat(
+        pattern=(
+            r"^\S+ \d+ \d{4}\.\d\d\.\d\d \S+ (?P<time>\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d\.\d+) "
+            r"(?P<host>\S+) \S+ (?P<component>\S+) (?P<severity>[A-Z]+) ?(?P<message>.*)$"
+        ),
+        time="%Y-%m-%d-%H.%M.%S%.f",
+    ),
+    "log4j": LineFormat(
+        pattern=(
+            rf"^(?P<time>{ISO}|\d\d/\d\d/\d\d \d\d:\d\d:\d\d) +\[?(?P<severity>{LEVEL})\]? +"
+            r"(?:\[[^\]]*\] +)?(?P<component>[\w.$/-]+)(?: +\[[^\]]*\])?(?::| -) (?P<message>.*)$"
+        ),
+        time=("iso8601", "%y/%m/%d %H:%M:%S"),
+    ),
+    "python": LineFormat(
+        pattern=(
+            rf"^(?P<time>{ISO}) *(?:- |:|\| )? *(?:(?P<component>[\w.-]+) *(?:- |:|\| ) *)?"
+            rf"\[?(?P<severity>{LEVEL})\]? *(?:- |:|\| )? *(?P<message>.*)$"
+        ),
+        time="iso8601",
+    ),
+    "syslog_rfc3164": LineFormat(
+        pattern=(
+            rf"^(?:<\d{{1,3}}>)?(?P<time>{MONTH_DAY}) (?P<host>\S+) "
+            r"(?P<component>[^\s:\[]+(?: [^\s:\[]+)?)(?:\[\d+\])?: ?(?P<message>.*)$"
+        ),
+        time="%b %e %H:%M:%S",
+    ),
+    "syslog_rfc5424": LineFormat(
+        pattern=(
+            rf"^<(?P<priority>\d{{1,3}})>\d+ (?P<time>{ISO}) (?P<host>\S+) (?P<component>\S+) "
+            r"\S+ \S+ (?:- )?(?P<message>.*)$"
+        ),
+        time="iso8601",
+    ),
+    "nginx_access": LineFormat(
+        pattern=(
+            r"^(?P<host>\S+) \S+ \S+ \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d "
+            r"[+-]\d{4})\] (?P<message>\"[^\"]*\" (?P<status>\d{3}) \S+ \"[^\"]*\" \"[^\"]*\".*)$"
+        ),
+        time="%d/%b/%Y:%H:%M:%S %z",
+        kind="access",
+    ),
+    "apache_access": LineFormat(
+        pattern=(
+            r"^(?P<host>\S+) \S+ \S+ \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d "
+            r"[+-]\d{4})\] (?P<message>\"[^\"]*\" (?P<status>\d{3}) \S+.*)$"
+        ),
+        time="%d/%b/%Y:%H:%M:%S %z",
+        kind="access",
+    ),
+    # F ends a record; the P lines before it are its parts.
+    "kubernetes_cri": LineFormat(
+        pattern=rf"^(?P<time>{ISO}) (?P<stream>stdout|stderr) (?P<tag>[PF]) (?P<message>.*)$",
+        time="iso8601",
+        kind="cri",
+    ),
+    "json": LineFormat(
+        pattern=r"^(?P<message>\{.*(?P<time>\}))\s*$",
+        time=("iso8601", "epoch"),
+        kind="json",
+    ),
+}

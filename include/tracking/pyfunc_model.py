@@ -1,0 +1,37 @@
+"""The face that MLflow gives a model: windows' events in, one score a window out.
+
+MLflow keeps this file as code beside the model's folder, so that nothing is pickled.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from ml.model import Model
+from ml.windows import Windows, windows_from_events
+
+
+class AnomalyScores(mlflow.pyfunc.PythonModel):
+    """`predict` takes events with the columns `window_id` and `template_id`, in order, and
+    returns one row a window: `window_id`, `score`, `is_anomaly`."""
+
+    def load_context(self, context: Any) -> None:
+        self.model_ = Model.load(Path(context.artifacts["model"]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:
+        windows: Windows = windows_from_events(pl.from_pandas(model_input))
+        scores = np.asarray(self.model_.detector.score(windows))
+        return pd.DataFrame(
+            {
+                "window_id": windows.spans["window_id"].to_list(),
+                "score": scores,
+                "is_anomaly": scores > self.model_.threshold,
+            }
+        )
+
+
+mlflow.models.set_model(AnomalyScores())

@@ -1,0 +1,12 @@
+"""The brain of LogAnalyzer: pure functions and small estimators, without servers or files of ours.
+
+Where do I go to…
+- change how messages become templates? `templates/`.
+- change how events become windows? `windows.py`.
+- add or change a detector family? `detectors/`.
+- change where scores become decisions? `thresholds.py`; what a model is: `model.py`.
+- change how models are measured, split or chosen? `evaluation.py`, `splits.py`, `promotion.py`.
+- change what is said about an anomaly? `explanation.py`.
+
+Nothing here imports anything else of the project.
+"""

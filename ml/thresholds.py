@@ -1,0 +1,29 @@
+"""Thresholds: from which score on a window is called an anomaly.
+
+A detector scores, a threshold decides. Thresholds come from scores that the detector gave to
+normal windows it had not been fitted on, never from the windows that are to be judged.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+
+def quantile_threshold(normal_scores: npt.NDArray[np.float64], false_alarm_share: float) -> float:
+    """The lowest threshold that at most this share of normal windows lies above.
+
+    A window is an anomaly when its score is *above* the threshold. With fewer than
+    1 / false_alarm_share windows that is their largest score: only what is odder than all that is
+    known stands out.
+
+    >>> float(quantile_threshold(np.array([1.0, 2.0, 3.0, 4.0]), 0.25))
+    3.0
+    """
+    if not 0 <= false_alarm_share < 1:
+        raise ValueError(f"false_alarm_share is {false_alarm_share}, expected 0 up to 1")
+    if not len(normal_scores):
+        raise ValueError("a threshold needs the scores of at least one normal window")
+    ordered = np.sort(normal_scores)
+    allowed = math.floor(len(ordered) * false_alarm_share)
+    return float(ordered[len(ordered) - 1 - allowed])
