@@ -15,17 +15,16 @@ running it again changes nothing.
 mend the cause and clear the task, or wait for the next hour: its objects are still new.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import LAKE_EVENTS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 
 
 @dag(
-    schedule="10 * * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("10 * * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,
@@ -42,14 +41,14 @@ def ingest_logs():
 
         return discover_batches(open_workspace(), params["source"])
 
-    @task(map_index_template="{{ batch['source'] }} {{ batch['batch_id'] }}")
+    @task(map_index_template="{{ task.op_kwargs['batch']['source'] }} {{ task.op_kwargs['batch']['batch_id'] }}")
     def stage(batch: dict) -> dict:
         from include.ingest.pipeline import stage_batch
         from include.workspace import open_workspace
 
         return stage_batch(open_workspace(), **batch)
 
-    @task(map_index_template="{{ staged['source'] }} {{ staged['batch_id'] }}")
+    @task(map_index_template="{{ task.op_kwargs['staged']['source'] }} {{ task.op_kwargs['staged']['batch_id'] }}")
     def validate(staged: dict) -> dict:
         from include.ingest.pipeline import validate_batch
         from include.workspace import open_workspace
@@ -64,7 +63,7 @@ def ingest_logs():
         return learn_templates(open_workspace(), list(validated))
 
     @task(
-        outlets=[LAKE_EVENTS], map_index_template="{{ learnt['source'] }} {{ learnt['batch_id'] }}"
+        outlets=[LAKE_EVENTS], map_index_template="{{ task.op_kwargs['learnt']['source'] }} {{ task.op_kwargs['learnt']['batch_id'] }}"
     )
     def publish(learnt: dict) -> dict:
         from include.ingest.pipeline import publish_batch

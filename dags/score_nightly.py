@@ -11,9 +11,9 @@ Scoring a day again with the same model changes no row.
 *If it fails:* the rows of that source and day are as they were before. Clear the red task.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import ANOMALIES
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
@@ -22,8 +22,7 @@ DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
 
 
 @dag(
-    schedule="30 2 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("30 2 * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,
@@ -55,7 +54,7 @@ def score_nightly():
         ]
 
     @task(
-        outlets=[ANOMALIES], map_index_template="{{ night['source'] }} {{ night['start'][:10] }}"
+        outlets=[ANOMALIES], map_index_template="{{ task.op_kwargs['night']['source'] }} {{ task.op_kwargs['night']['start'][:10] }}"
     )
     def score(night: dict) -> dict:
         from include.scoring import score_night

@@ -10,9 +10,9 @@ registered, and the alias `champion` moves to it; the former one keeps the alias
 its task says how many are needed.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import CHAMPION_MODELS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
@@ -22,8 +22,7 @@ MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-tim
 
 
 @dag(
-    schedule="0 4 * * 0",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("0 4 * * 0", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,
@@ -72,7 +71,7 @@ def train_detectors():
             for family in params["families"]
         ]
 
-    @task(map_index_template="{{ candidate['source'] }} {{ candidate['family'] }}")
+    @task(map_index_template="{{ task.op_kwargs['candidate']['source'] }} {{ task.op_kwargs['candidate']['family'] }}")
     def train(candidate: dict) -> dict:
         from airflow.sdk.exceptions import AirflowSkipException
 

@@ -65,8 +65,7 @@ def score_interval(
         scored_at=datetime.now(UTC),
     )
     with workspace.engine.begin() as conn:
-        templates = catalogue.load_templates(conn, source.name)
-        texts = dict(templates.select("template_id", "text").rows())
+        texts = catalogue.template_texts(conn, source.name)
         anomalies.replace_interval(conn, scoring, _rows(windows, judgement, texts))
     return scoring
 

@@ -31,22 +31,33 @@ def engine(settings: Settings) -> Engine:
 
 @lru_cache(maxsize=4)
 def _engine(url: str) -> Engine:
-    return sa.create_engine(url, pool_pre_ping=True)
+    # Days and hours in SQL are UTC, whatever zone the server or its host is set to.
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": "-c TimeZone=UTC"})
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema to a revision; several at once wait for each other."""
+    """Bring the schema to a revision; several at once wait for each other.
+
+    Down to `base` leaves nothing: the schema goes with its last table. All of it is one
+    transaction, so that a migration that fails leaves the database as it was.
+    """
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    folder = Path(__file__).parent / "migrations"
+    # Alembic reads the value as a ConfigParser does, where a percent sign must be doubled.
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     pool = sa.create_engine(url)
     try:
         with pool.begin() as conn:
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = conn
-            move = command.downgrade if revision == "base" else command.upgrade
-            move(config, revision)
+            if revision == "base":
+                command.downgrade(config, revision)
+                conn.execute(sa.text(f"DROP TABLE {SCHEMA}.alembic_version"))
+                conn.execute(sa.text(f"DROP SCHEMA {SCHEMA}"))
+            else:
+                command.upgrade(config, revision)
     finally:
         pool.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -30,6 +29,13 @@ VALUES = [
     "detector",
     "events",
 ]
+SEVERITIES = ("low", "medium", "high", "critical")
+EVERY_NIGHT = (
+    "SELECT a.window_start AS time, a.source, a.session_key AS session, a.score, a.severity, "  # noqa: S608  our names
+    "a.reason, a.events, a.window_end, a.lines, a.detector, a.model_version, "
+    f"a.interval_start AS night FROM {SCHEMA}.anomalies AS a "
+    f"JOIN {SCHEMA}.latest_scorings USING ({', '.join(KEY)})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,7 @@ def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly
     conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 1))))
     conn.execute(_upsert_scoring(scoring))
     conn.execute(
-        sa.text(
-            f"CREATE TEMPORARY TABLE staged_anomalies (LIKE {SCHEMA}.anomalies) ON COMMIT DROP"
-        )
+        sa.text(f"CREATE TEMPORARY TABLE staged_anomalies (LIKE {SCHEMA}.anomalies) ON COMMIT DROP")
     )
     _copy(conn, scoring, found)
     columns = ", ".join([*KEY, "window_id", *VALUES])
@@ -113,29 +117,36 @@ def query(
     first_day: date | None = None,
     last_day: date | None = None,
     limit: int | None = None,
+    *,
+    minimum_severity: str = SEVERITIES[0],
 ) -> list[dict[str, Any]]:
     """The anomalies of the newest scorings, the oddest first; without days, those of the last
-    night. Each row has the columns of the view `last_night`."""
-    newest = sa.text(
-        "SELECT a.window_start AS time, a.source, a.session_key AS session, a.score, a.severity, "  # noqa: S608  our names
-        "a.reason, a.events, a.window_end, a.lines, a.detector, a.model_version, "
-        f"a.interval_start AS night FROM {SCHEMA}.anomalies AS a "
-        f"JOIN {SCHEMA}.latest_scorings AS s USING ({', '.join(KEY)}) "
-        "WHERE (:source IS NULL OR a.source = :source) "
-        "AND a.interval_start >= :first_day AND a.interval_start < CAST(:last_day AS date) + 1 "
-        "ORDER BY a.score DESC LIMIT :limit"
-    )
-    last_night = sa.text(
-        f"SELECT * FROM {SCHEMA}.last_night WHERE (:source IS NULL OR source = :source) "  # noqa: S608  our names
-        "LIMIT :limit"
-    )
-    first = first_day or last_day
-    statement = last_night if first is None else newest
-    values = {"source": source, "limit": limit}
+    night of each source. Days are the UTC days that the scored intervals start on, the last one
+    included.
+
+    Each row has the columns of the view `last_night`. Raises ValueError for a severity that is
+    none of `SEVERITIES`.
+    """
+    if minimum_severity not in SEVERITIES:
+        raise ValueError(
+            f"no severity {minimum_severity!r}; from the mildest they are {', '.join(SEVERITIES)}"
+        )
+    first, last = first_day or last_day, last_day or first_day
+    rows = f"{SCHEMA}.last_night" if first is None else f"({EVERY_NIGHT})"
+    days = "" if first is None else "AND night >= :first AND night < CAST(:last AS date) + 1 "
+    statement = sa.text(
+        f"SELECT * FROM {rows} AS found "  # noqa: S608  our names
+        "WHERE (:source IS NULL OR source = :source) AND severity = ANY(:severities) "
+        f"{days}ORDER BY score DESC, time, source, session LIMIT :limit"
+    ).bindparams(sa.bindparam("source", type_=sa.Text))
+    values: dict[str, Any] = {
+        "source": source,
+        "limit": limit,
+        "severities": list(SEVERITIES[SEVERITIES.index(minimum_severity) :]),
+    }
     if first is not None:
-        values |= {"first_day": first, "last_day": last_day or first}
-    typed = statement.bindparams(sa.bindparam("source", type_=sa.Text))
-    return [dict(row) for row in conn.execute(typed, values).mappings()]
+        values |= {"first": first, "last": last}
+    return [dict(row) for row in conn.execute(statement, values).mappings()]
 
 
 def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]]:
@@ -150,7 +161,7 @@ def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]
 
 def _upsert_scoring(scoring: Scoring) -> sa.Executable:
     statement = insert(models.Scoring).values(asdict(scoring))
-    compared = ["interval_end", "detector", "windows", "events", "anomalies", "threshold"]
+    compared = ["detector", "windows", "events", "anomalies", "threshold"]
     return statement.on_conflict_do_update(
         index_elements=KEY,
         set_={name: statement.excluded[name] for name in [*compared, "scored_at"]},
@@ -168,17 +179,22 @@ def _copy(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
     shared = {name: getattr(scoring, name) for name in [*KEY, "threshold", "detector"]}
     columns = [*KEY, "window_id", *VALUES]
     text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_NOTNULL if hasattr(csv, "QUOTE_NOTNULL") else 0)
     for anomaly in found:
         row = {**asdict(anomaly), **shared}
         row["explanation"] = json.dumps(row["explanation"])
         row["lines"] = json.dumps(row["lines"])
-        writer.writerow([row[name] for name in columns])
+        text.write(",".join(_csv_value(row[name]) for name in columns) + "\n")
     text.seek(0)
     cursor = conn.connection.cursor()
     cursor.copy_expert(
         f"COPY staged_anomalies ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)", text
     )
+    cursor.close()
+
+
+def _csv_value(value: object) -> str:
+    """Quoted always, so that only None is NULL: Python 3.11's `csv` writes "" the same way."""
+    return "" if value is None else '"' + str(value).replace('"', '""') + '"'
 
 
 def _list(table: str, names: Sequence[str]) -> str:

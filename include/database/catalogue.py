@@ -20,6 +20,7 @@ def lock_catalogue(conn: Connection, source: str) -> None:
 
 
 def load_catalogue(conn: Connection, source: str, masks: tuple[str, ...]) -> Catalogue:
+    """The catalogue as it was last saved, empty where it never was; `masks` are the source's."""
     rows = conn.execute(
         sa.select(Template.template_id, *(getattr(Template, name) for name in CHANGEABLE))
         .where(Template.source == source)

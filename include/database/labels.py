@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -42,26 +43,46 @@ def read_label_csv(path: Path) -> list[LabelRow]:
     """The labels of a CSV file with a header.
 
     Columns: `label` (anomalous or normal, true or false, 1 or 0), and `session_key`, or
-    `starts_at` and `ends_at` (ISO 8601; UTC where they carry no zone), or all three. Raises
-    InvalidLabels.
+    `starts_at` and `ends_at` (ISO 8601; UTC where they carry no zone), or all three. `BlockId`
+    stands for `session_key`. Raises InvalidLabels.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        names = {name.strip().lower(): name for name in reader.fieldnames or []}
-        verdict = next((names[name] for name in VERDICT_COLUMNS if name in names), None)
-        key = next((names[name] for name in KEY_COLUMNS if name in names), None)
-        if verdict is None or (key is None and "starts_at" not in names):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InvalidLabels(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from error
+    return _read(path, text)
+
+
+def _read(path: Path, text: str) -> list[LabelRow]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = {name.strip().lower(): name for name in reader.fieldnames or []}
+    verdict = next((names[name] for name in VERDICT_COLUMNS if name in names), None)
+    key = next((names[name] for name in KEY_COLUMNS if name in names), None)
+    if verdict is None or (key is None and not {"starts_at", "ends_at"} <= names.keys()):
+        raise InvalidLabels(
+            f"{path}: line 1: expected the columns label and session_key, or label, starts_at "
+            f"and ends_at, got {', '.join(reader.fieldnames or ['an empty file'])}"
+        )
+    rows: dict[tuple[str | None, datetime | None, datetime | None], tuple[int, LabelRow]] = {}
+    for line, row in _rows(path, reader, verdict, key, names):
+        first, other = rows.setdefault((row.session_key, row.starts_at, row.ends_at), (line, row))
+        if other.is_anomalous != row.is_anomalous:
             raise InvalidLabels(
-                f"{path}: line 1: expected the columns label and session_key, or label, starts_at "
-                f"and ends_at, got {', '.join(reader.fieldnames or ['an empty file'])}"
+                f"{path}: line {line}: contradicts line {first}, which labels the same "
+                "session or interval the other way; keep one of them"
             )
-        return list(_rows(path, reader, verdict, key, names))
+    return [row for _, row in rows.values()]
 
 
 def import_labels(
     conn: Connection, source: str, rows: Sequence[LabelRow], author: str, reason: str
 ) -> int:
-    """Insert labels, or change the verdict of those that are there; how many rows changed."""
+    """Insert labels, or change the verdict of those that are there; how many rows changed.
+
+    A label whose verdict stands keeps its author, reason and time. Of several rows for the same
+    session or interval the last one counts.
+    """
     changed = 0
     unique = {(row.session_key, row.starts_at, row.ends_at): row for row in rows}
     documents = [
@@ -72,7 +93,10 @@ def import_labels(
         statement = insert(Label).values(documents[start : start + ROWS])
         upsert = statement.on_conflict_do_update(
             index_elements=["source", "session_key", "starts_at", "ends_at"],
-            set_={name: statement.excluded[name] for name in ("is_anomalous", "author", "reason")},
+            set_={
+                **{name: statement.excluded[name] for name in ("is_anomalous", "author", "reason")},
+                "imported_at": sa.func.now(),
+            },
             where=Label.is_anomalous.is_distinct_from(statement.excluded.is_anomalous),
         )
         changed += conn.execute(upsert).rowcount
@@ -98,19 +122,24 @@ def labels_of(conn: Connection, source: str) -> pl.DataFrame:
 
 def _rows(
     path: Path, reader: csv.DictReader[str], verdict: str, key: str | None, names: dict[str, str]
-) -> Iterator[LabelRow]:
+) -> Iterator[tuple[int, LabelRow]]:
+    """Each row with the number of the line that it ends on."""
     for record in reader:
         place = f"{path}: line {reader.line_num}"
         word = (record[verdict] or "").strip().lower()
         if word not in VERDICTS:
             raise InvalidLabels(f"{place}: label {word!r}, expected anomalous or normal")
         session = (record[key] or "").strip() or None if key else None
-        starts, ends = (_time(place, record.get(names.get(n, ""))) for n in ("starts_at", "ends_at"))
-        if session is None and starts is None:
+        starts, ends = (
+            _time(place, record.get(names.get(name, ""))) for name in ("starts_at", "ends_at")
+        )
+        if session and "\0" in session:
+            raise InvalidLabels(f"{place}: the session key holds a NUL byte; take it out")
+        if session is None and starts is None and ends is None:
             raise InvalidLabels(f"{place}: neither a session key nor an interval")
         if (starts is None) != (ends is None) or (starts and ends and starts >= ends):
             raise InvalidLabels(f"{place}: starts_at must come before ends_at, and both be given")
-        yield LabelRow(session, starts, ends, VERDICTS[word])
+        yield reader.line_num, LabelRow(session, starts, ends, VERDICTS[word])
 
 
 def _time(place: str, text: str | None) -> datetime | None:

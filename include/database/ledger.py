@@ -32,6 +32,7 @@ class LedgerEntry:
     lines_continued: int
     lines_quarantined: int
     quarantine_reasons: dict[str, int]
+    severities: dict[str, int]
     first_event_utc: datetime | None
     last_event_utc: datetime | None
     batch_id: str
@@ -71,18 +72,28 @@ def commit_batch(
     """Make a batch visible. Objects that the ledger knows already are left as they are.
 
     Earlier versions of the same keys become `superseded` in the same transaction, so that no
-    reader sees both.
+    reader sees both; an index of the table holds it. Raises sqlalchemy.exc.IntegrityError, and
+    nothing is kept, where an account does not add up or names one key twice.
     """
     new = _insert_entries(conn, entries, state="ingested", reason_of={})
     _insert(conn, models.LakePart, [part for part in parts if part.object_id in new])
     _insert(conn, models.TemplateCount, [count for count in counts if count.object_id in new])
 
 
-def set_aside(
-    conn: Connection, entries: Sequence[LedgerEntry], reason_of: dict[str, str]
-) -> None:
+def set_aside(conn: Connection, entries: Sequence[LedgerEntry], reason_of: dict[str, str]) -> None:
     """Record objects that were refused whole, with the reason for each object id."""
     _insert_entries(conn, entries, state="set_aside", reason_of=reason_of)
+
+
+def superseded_parts(conn: Connection, source: str) -> list[str]:
+    """Addresses of the parts that no reader sees any more, since a newer version took over."""
+    query = (
+        sa.select(models.LakePart.path)
+        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
+        .where(models.LakePart.source == source, ObjectVersion.state == "superseded")
+        .order_by(models.LakePart.path)
+    )
+    return list(conn.scalars(query))
 
 
 def forget_set_aside(conn: Connection, source: str) -> int:
@@ -115,7 +126,7 @@ def span_of_events(conn: Connection, source: str) -> tuple[datetime, datetime] |
         sa.func.min(ObjectVersion.first_event_utc), sa.func.max(ObjectVersion.last_event_utc)
     ).where(ObjectVersion.source == source, ObjectVersion.state == "ingested")
     first, last = conn.execute(query).one()
-    return None if first is None else (first, last)
+    return None if first is None or last is None else (first, last)
 
 
 def hourly_volumes(
@@ -134,6 +145,22 @@ def hourly_volumes(
         .group_by(models.LakePart.hour_utc)
     )
     return {hour: int(events) for hour, events in conn.execute(query)}
+
+
+def severity_counts(conn: Connection, source: str) -> dict[str, int]:
+    """Visible events of each severity, over everything ingested."""
+    pairs = sa.func.jsonb_each_text(ObjectVersion.severities).table_valued("key", "value")
+    query = (
+        sa.select(
+            pairs.c.key,
+            sa.cast(sa.func.sum(sa.cast(pairs.c.value, sa.BigInteger)), sa.BigInteger),
+        )
+        .select_from(ObjectVersion)
+        .join(pairs, sa.true())
+        .where(ObjectVersion.source == source, ObjectVersion.state == "ingested")
+        .group_by(pairs.c.key)
+    )
+    return {severity: count for severity, count in conn.execute(query)}
 
 
 def totals(conn: Connection) -> list[dict[str, object]]:
@@ -159,32 +186,40 @@ def _insert_entries(
     conn: Connection, entries: Sequence[LedgerEntry], state: str, reason_of: dict[str, str]
 ) -> set[str]:
     """Insert those that are new and supersede their elder versions; the ids of the new ones."""
-    rows = [
-        {**asdict(entry), "state": state, "reason": reason_of.get(entry.object_id)}
-        for entry in entries
-    ]
-    new: set[str] = set()
-    for start in range(0, len(rows), ROWS):
-        statement = insert(ObjectVersion).values(rows[start : start + ROWS])
-        added = statement.on_conflict_do_nothing().returning(ObjectVersion.object_id)
-        new |= set(conn.scalars(added))
+    _lock(conn, {entry.source for entry in entries})
+    ids = [entry.object_id for entry in entries]
+    known = set(
+        conn.scalars(sa.select(ObjectVersion.object_id).where(ObjectVersion.object_id.in_(ids)))
+    )
+    new = [entry for entry in entries if entry.object_id not in known]
     if state == "ingested":
-        _supersede(conn, [entry for entry in entries if entry.object_id in new])
-    return new
+        _supersede(conn, new)
+    rows = [
+        {**asdict(entry), "state": state, "reason": reason_of.get(entry.object_id)} for entry in new
+    ]
+    for start in range(0, len(rows), ROWS):
+        conn.execute(insert(ObjectVersion).values(rows[start : start + ROWS]))
+    return {entry.object_id for entry in new}
+
+
+def _lock(conn: Connection, sources: set[str]) -> None:
+    """Let one transaction at a time write to the ledger of a source."""
+    for source in sorted(sources):
+        key = sa.func.hashtextextended(f"ledger|{source}", 0)
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def _supersede(conn: Connection, entries: Sequence[LedgerEntry]) -> None:
-    for entry in entries:
-        conn.execute(
-            sa.update(ObjectVersion)
-            .where(
-                ObjectVersion.source == entry.source,
-                ObjectVersion.object_key == entry.object_key,
-                ObjectVersion.object_id != entry.object_id,
-                ObjectVersion.state == "ingested",
-            )
-            .values(state="superseded")
+    """Take the visible versions of these objects' keys out of sight."""
+    keys = [(entry.source, entry.object_key) for entry in entries]
+    conn.execute(
+        sa.update(ObjectVersion)
+        .where(
+            sa.tuple_(ObjectVersion.source, ObjectVersion.object_key).in_(keys),
+            ObjectVersion.state == "ingested",
         )
+        .values(state="superseded")
+    )
 
 
 def _insert(

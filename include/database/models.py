@@ -44,7 +44,17 @@ class ObjectVersion(Table):
         ),
         sa.CheckConstraint("state IN ('ingested', 'set_aside', 'superseded')", name="state"),
         sa.UniqueConstraint("source", "object_key", "etag"),
-        {"comment": "One row for each version of an object that was read: nothing lost, twice"},
+        sa.Index(
+            "uq_events_ledger_visible",
+            "source",
+            "object_key",
+            unique=True,
+            postgresql_where=sa.text("state = 'ingested'"),
+        ),
+        {
+            "comment": "One row for each version of an object that was read: nothing lost, "
+            "nothing twice"
+        },
     )
     object_id: Mapped[str] = column("Hash of source, key and ETag", primary_key=True)
     source: Mapped[str] = column("Name of the log source")
@@ -61,12 +71,11 @@ class ObjectVersion(Table):
     lines_continued: Mapped[int] = column("Lines that continue a record, and blank ones")
     lines_quarantined: Mapped[int] = column("Lines that did not parse")
     quarantine_reasons: Mapped[dict[str, int]] = column("Quarantined lines by reason")
+    severities: Mapped[dict[str, int]] = column("Events by severity")
     first_event_utc: Mapped[datetime | None] = column("Earliest event time")
     last_event_utc: Mapped[datetime | None] = column("Latest event time")
     batch_id: Mapped[str] = column("The batch that it was read in")
-    ingested_at: Mapped[datetime] = column(
-        "When it was committed", server_default=sa.func.now()
-    )
+    ingested_at: Mapped[datetime] = column("When it was committed", server_default=sa.func.now())
 
 
 class LakePart(Table):

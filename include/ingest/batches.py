@@ -58,6 +58,11 @@ class ObjectAccount(BaseModel):
     lines_continued: int = 0
     lines_quarantined: int = 0
     quarantine_reasons: dict[str, int] = {}
+    severities: dict[str, int] = {}
+    hourly_events: dict[datetime, int] = {}
+    events_without_time: int = 0
+    events_without_message: int = 0
+    events_in_the_future: int = 0
     first_event_utc: datetime | None = None
     last_event_utc: datetime | None = None
     failure: str | None = None

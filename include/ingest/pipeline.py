@@ -9,12 +9,13 @@ from typing import TypedDict
 
 import polars as pl
 
-from include.database import catalogue, ledger, validations
+from include.database import catalogue, ledger
 from include.ingest import batches
 from include.ingest.publish import write_events
 from include.ingest.stage import read_batch, shapes_key
+from include.ingest.validate import check_events, check_parsed, ledger_entry
 from include.workspace import Workspace
-from ml.templates import Catalogue, merge_shapes
+from ml.templates import merge_shapes
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,19 @@ def stage_batch(workspace: Workspace, source: str, batch_id: str) -> BatchAddres
     return BatchAddress(source=source, batch_id=batch_id)
 
 
+def validate_batch(workspace: Workspace, source: str, batch_id: str) -> ValidatedBatch:
+    """Set aside the objects that cannot be read or fail a critical check; pass on the others."""
+    manifest = batches.load_manifest(workspace, batch_id)
+    refused = check_parsed(workspace, manifest)
+    _set_aside(workspace, manifest, refused)
+    accepted = [
+        account.object.object_id
+        for account in manifest.readable
+        if account.object.object_id not in refused
+    ]
+    return ValidatedBatch(source=source, batch_id=batch_id, accepted=accepted)
+
+
 def learn_templates(
     workspace: Workspace, validated: list[ValidatedBatch]
 ) -> list[ValidatedBatch]:
@@ -81,10 +95,10 @@ def learn_templates(
         by_source[address["source"]].append(pl.read_parquet(BytesIO(data)))
     for source, shapes in by_source.items():
         with workspace.engine.begin() as conn:
-            catalogue.catalogue_lock(conn, source)
-            before = catalogue.load_catalogue(conn, source)
+            catalogue.lock_catalogue(conn, source)
+            before = catalogue.load_catalogue(conn, source, workspace.source(source).masks)
             after = before.learn(merge_shapes(shapes))
-            catalogue.save_templates(conn, source, after.to_frame())
+            catalogue.save_catalogue(conn, after)
         log.info("%s: %d templates, %d before", source, len(after), len(before))
     return [address for address in validated if address["accepted"]]
 
@@ -95,12 +109,15 @@ def publish_batch(
     """Write the accepted objects' events to the lake and commit them to the ledger."""
     manifest = batches.load_manifest(workspace, batch_id)
     with workspace.engine.connect() as conn:
-        known_templates = catalogue.load_catalogue(conn, source)
-    published = [each for each in manifest.readable if each.object.object_id in accepted]
-    parts, counts = write_events(workspace, manifest.batch, published, known_templates)
-    entries = [ledger_entry(manifest.batch, account) for account in published]
+        known_templates = catalogue.load_catalogue(conn, source, workspace.source(source).masks)
+    accepted_accounts = [each for each in manifest.readable if each.object.object_id in accepted]
+    written = write_events(workspace, manifest.batch, accepted_accounts, known_templates)
+    refused = check_events(workspace, manifest, written.checked_rows())
+    _set_aside(workspace, manifest, refused)
+    published = [each for each in accepted_accounts if each.object.object_id not in refused]
     with workspace.engine.begin() as conn:
-        ledger.commit_batch(conn, entries, parts, counts)
+        entries = [ledger_entry(manifest, account) for account in published]
+        ledger.commit_batch(conn, entries, written.parts, written.counts)
     return PublishedBatch(
         source=source, batch_id=batch_id, events=sum(account.events for account in published)
     )
@@ -108,3 +125,23 @@ def publish_batch(
 
 def clear_staging(workspace: Workspace) -> None:
     batches.clear_staging(workspace)
+
+
+def _set_aside(
+    workspace: Workspace, manifest: batches.Manifest, refused: dict[str, str]
+) -> None:
+    """Record the refused and the unreadable objects with the reason; they stay where they are."""
+    reasons = refused | {
+        account.object.object_id: account.failure
+        for account in manifest.accounts
+        if account.failure is not None
+    }
+    entries = [
+        ledger_entry(manifest, account)
+        for account in manifest.accounts
+        if account.object.object_id in reasons
+    ]
+    for entry in entries:
+        log.warning("%s is set aside: %s", entry.object_key, reasons[entry.object_id])
+    with workspace.engine.begin() as conn:
+        ledger.set_aside(conn, entries, reasons)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,37 +20,80 @@ from include.workspace import Workspace
 from ml.templates import Catalogue
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written for each object, to be checked and then committed."""
+
+    parts: list[ledger.LakePart]
+    counts: list[ledger.TemplateCount]
+    expected: dict[str, int]
+    without_template: dict[str, int]
+    without_parameters: dict[str, int]
+
+    def checked_rows(self) -> list[dict[str, object]]:
+        """The table of the suite `events`, one row an object."""
+        found: Counter[str] = Counter()
+        for part in self.parts:
+            found[part.object_id] += part.events
+        return [
+            {
+                "object_id": object_id,
+                "events_missing": abs(events - found[object_id]),
+                "events_without_template": self.without_template[object_id],
+                "events_without_parameters": self.without_parameters[object_id],
+            }
+            for object_id, events in self.expected.items()
+        ]
+
+
 def write_events(
     workspace: Workspace, batch: Batch, accounts: list[ObjectAccount], catalogue: Catalogue
-) -> tuple[list[ledger.LakePart], list[ledger.TemplateCount]]:
+) -> Written:
     """Write the events of these objects of a batch as Parquet partitions.
 
     Readers see none of it until the ledger names the parts. Their names follow from the object
     alone, so that a second run replaces them by the same.
     """
-    parts: list[ledger.LakePart] = []
-    counts: list[ledger.TemplateCount] = []
-    store, bucket = workspace.store, workspace.settings.bucket_lake
+    written = Written([], [], {}, {}, {})
     for account in accounts:
-        object_id = account.object.object_id
-        with tempfile.TemporaryDirectory() as folder:
-            staged = Path(folder) / "staged.parquet"
-            store.download(bucket, staged_key(batch, account.object), staged)
-            partitions = _Partitions(Path(folder))
-            seen = []
-            for events in _with_templates(staged, catalogue, account):
-                partitions.write(events)
-                seen.append(_template_counts(events))
-            partitions.close()
-            for hour, (path, rows) in sorted(partitions.written.items()):
-                address = part_key(batch.source, hour, object_id)
-                store.put_file(bucket, address, path)
-                parts.append(ledger.LakePart(address, object_id, batch.source, hour, rows))
-        counts += [
-            ledger.TemplateCount(object_id=object_id, **row)
-            for row in _merged(seen).iter_rows(named=True)
-        ]
-    return parts, counts
+        _write_object(workspace, batch, account, catalogue, written)
+    return written
+
+
+def _write_object(
+    workspace: Workspace,
+    batch: Batch,
+    account: ObjectAccount,
+    catalogue: Catalogue,
+    written: Written,
+) -> None:
+    store, bucket = workspace.store, workspace.settings.bucket_lake
+    object_id = account.object.object_id
+    without_template = without_parameters = 0
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder) / "staged.parquet"
+        store.download(bucket, staged_key(batch, account.object), staged)
+        partitions = _Partitions(Path(folder))
+        counts = []
+        for events in _with_templates(staged, catalogue):
+            without_template += events["template_id"].null_count()
+            without_parameters += events["parameters"].null_count()
+            complete = events.drop_nulls(["template_id", "parameters"])
+            partitions.write(complete)
+            counts.append(_template_counts(complete))
+        partitions.close()
+        for hour, (path, rows) in sorted(partitions.written.items()):
+            address = part_key(batch.source, hour, object_id)
+            store.put_file(bucket, address, path)
+            part = ledger.LakePart(address, object_id, batch.source, hour, rows)
+            written.parts.append(part)
+    written.counts.extend(
+        ledger.TemplateCount(object_id=object_id, **row)
+        for row in _merged(counts).iter_rows(named=True)
+    )
+    written.expected[object_id] = account.events
+    written.without_template[object_id] = without_template
+    written.without_parameters[object_id] = without_parameters
 
 
 def part_key(source: str, hour: datetime, object_id: str) -> str:
@@ -78,21 +123,12 @@ class _Partitions:
             writer.close()
 
 
-def _with_templates(
-    staged: Path, catalogue: Catalogue, account: ObjectAccount
-) -> Iterator[pl.DataFrame]:
+def _with_templates(staged: Path, catalogue: Catalogue) -> Iterator[pl.DataFrame]:
     """The staged events, a row group at a time, with `template_id` and `parameters`."""
     parquet = pq.ParquetFile(staged)
     for group in range(parquet.num_row_groups):
         events = pl.DataFrame(parquet.read_row_group(group))
-        events = events.hstack(catalogue.match(events["message"]))
-        unknown = events.filter(pl.col("template_id").is_null())
-        if len(unknown):
-            raise RuntimeError(
-                f"{account.object.key} line {unknown['line_number'][0]}: no template matches a "
-                "message that was mined in this run; the catalogue and the miner disagree"
-            )
-        yield events
+        yield events.hstack(catalogue.match(events["message"]))
 
 
 def _template_counts(events: pl.DataFrame) -> pl.DataFrame:

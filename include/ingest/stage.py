@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -13,12 +16,15 @@ import pyarrow.parquet as pq
 from include.ingest.batches import Batch, BatchObject, Manifest, ObjectAccount, save_manifest
 from include.ingest.decode import UnreadableObject
 from include.ingest.parse import ParsedChunk, parse_chunks
+from include.ingest.times import CLOCK_SKEW
 from include.lake.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml.templates import count_shapes, merge_shapes
 
 log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", str, datetime)
 
 
 def read_batch(workspace: Workspace, batch: Batch) -> Manifest:
@@ -92,32 +98,49 @@ class _ObjectStaging:
         self._events.write_table(_table(events, PARSED_SCHEMA))
         self._quarantine.write_table(_table(quarantined, QUARANTINE_SCHEMA))
         self.shapes = merge_shapes([self.shapes, count_shapes(events["message"], self.masks)])
-        reasons = dict(quarantined["reason"].value_counts().rows())
-        before = self.account
-        times = [before.first_event_utc, before.last_event_utc, *_extremes(events)]
-        known = [time for time in times if time is not None]
-        self.account = before.model_copy(
-            update={
-                "lines_read": before.lines_read + chunk.lines_read,
-                "events": before.events + len(events),
-                "lines_continued": before.lines_continued + chunk.lines_continued,
-                "lines_quarantined": before.lines_quarantined + len(quarantined),
-                "quarantine_reasons": {
-                    reason: before.quarantine_reasons.get(reason, 0) + reasons.get(reason, 0)
-                    for reason in sorted(before.quarantine_reasons.keys() | reasons.keys())
-                },
-                "first_event_utc": min(known, default=None),
-                "last_event_utc": max(known, default=None),
-            }
-        )
+        self.account = _grown(self.account, chunk)
 
     def close(self) -> None:
         self._events.close()
         self._quarantine.close()
 
 
-def _extremes(events: pl.DataFrame) -> tuple[object, object]:
-    return events["event_time"].min(), events["event_time"].max()
+def _grown(account: ObjectAccount, chunk: ParsedChunk) -> ObjectAccount:
+    """The account of an object with one more chunk of it read."""
+    events, quarantined = chunk.events, chunk.quarantined
+    time = events["event_time"]
+    times = [account.first_event_utc, account.last_event_utc, time.min(), time.max()]
+    known = [moment for moment in times if isinstance(moment, datetime)]
+    hours = dict(time.dt.truncate("1h").value_counts().rows())
+    future = time > account.object.last_modified_utc + CLOCK_SKEW
+    return account.model_copy(
+        update={
+            "lines_read": account.lines_read + chunk.lines_read,
+            "events": account.events + len(events),
+            "lines_continued": account.lines_continued + chunk.lines_continued,
+            "lines_quarantined": account.lines_quarantined + len(quarantined),
+            "quarantine_reasons": _summed(
+                account.quarantine_reasons, dict(quarantined["reason"].value_counts().rows())
+            ),
+            "severities": _summed(
+                account.severities, dict(events["severity"].drop_nulls().value_counts().rows())
+            ),
+            "hourly_events": _summed(account.hourly_events, hours),
+            "events_without_time": account.events_without_time + time.null_count(),
+            "events_without_message": (
+                account.events_without_message + events["message"].null_count()
+            ),
+            "events_in_the_future": account.events_in_the_future + int(future.sum()),
+            "first_event_utc": min(known, default=None),
+            "last_event_utc": max(known, default=None),
+        }
+    )
+
+
+def _summed(one: dict[Key, int], other: dict[Key, int]) -> dict[Key, int]:
+    total = Counter(one)
+    total.update(other)
+    return dict(sorted(total.items()))
 
 
 def _table(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:

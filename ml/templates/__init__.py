@@ -11,6 +11,6 @@ Where do I go to…
 """
 
 from ml.templates.catalogue import Catalogue
-from ml.templates.masking import count_shapes, merge_shapes
+from ml.templates.shapes import count_shapes, merge_shapes
 
 __all__ = ["Catalogue", "count_shapes", "merge_shapes"]

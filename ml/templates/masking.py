@@ -1,45 +1,83 @@
-"""Masking: the variable parts of messages that can be told by their shape alone."""
+"""Masking: the variable parts of messages that can be told by their shape alone.
 
-from collections.abc import Iterable, Sequence
+The rules see collapsed texts (`digits.py`): a `0` in them stands for any number. They know how
+values are written (addresses, paths, dates, identifiers), and no system's words.
+"""
+
+from collections.abc import Sequence
+from functools import cache
 
 import polars as pl
 
-# Stands in a shape where a variable part was. It is a private-use character, and where a message
-# holds it already, that one is masked too: so shapes and parameters always give the message back.
-SLOT = "\ue000"
-# What ends a token, besides white space.
-DELIMITERS = r"""=,:;()\[\]{}<>"'|"""
-# A token with a digit in it: numbers, addresses, identifiers, paths.
-TOKEN_WITH_DIGIT = rf"[^\s{DELIMITERS}]*\d[^\s{DELIMITERS}]*"
+# Stands in a shape where a variable part was: the control character "substitute". Where a message
+# holds it already, that one is masked too, so a shape never mistakes text for a variable part.
+SLOT = "\x1a"
+
+_HEX = "[0-9a-fA-F]"
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_SEGMENT = r"(?:[\w.+@%~$#=?&*-]|:\w)"
+_PATH = rf"(?:{_SEGMENT}|\[[^\]\s]*\])"
+_UNIT = "(?:[kKMGTP]i?[bB]?|[bB]|ms|us|ns|µs|s|sec|secs|min|h|Hz|[kMG]Hz|MHZ|x0[0-9a-fA-F]*)"
+
+# In order: at each place of a text, the first rule that fits wins, and takes as much as it can.
+_RULES = (
+    # The slot character itself.
+    f"{SLOT}+",
+    # "Fri Jun 17 07:07:00 2005", "17 Jun 2005", with and without a zone.
+    rf"\b(?:{_DAY},? )?{_MONTH} +0,?(?: 0:0(?:[:.]0)*)?(?: [A-Z]{{3,4}})?(?: 0\b)?",
+    rf"\b(?:{_DAY},? )?0[ -/]{_MONTH}[ -/]0(?:[ :]0:0(?:[:.]0)*)?(?: [A-Z]{{3,4}}\b)?",
+    rf"\b{_DAY},? {_MONTH} +\w{{1,2}}\b",
+    # An ISO time.
+    r"\b0-0-0[T ]0:0(?:[:.,]0)*(?:Z\b|[+-]0(?::0)?)?",
+    # UUIDs, and MAC and IPv6 addresses.
+    rf"\b{_HEX}+(?:-{_HEX}+){{4}}\b",
+    rf"\b{_HEX}{{1,4}}(?::{_HEX}{{1,4}}){{5,19}}\b",
+    rf"\b{_HEX}{{1,4}}(?::{_HEX}{{0,4}}){{2,7}}::?{_HEX}{{1,4}}\b",
+    rf"\b{_HEX}{{1,4}}(?::{_HEX}{{1,4}}){{0,6}}::(?:{_HEX}{{1,4}}(?::{_HEX}{{1,4}}){{0,6}})?\b",
+    # URLs.
+    r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>,;|()\[\]{}]+",
+    # E-mail addresses.
+    r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b",
+    # Absolute paths: two segments or more, or one with a number in it. The first is not a number,
+    # which leaves the slash before an address alone.
+    rf"\B(?:/{_SEGMENT}*[a-zA-Z_]{_SEGMENT}*(?:/{_PATH}*)+)",
+    rf"\B/{_SEGMENT}*[a-zA-Z_]{_SEGMENT}*0{_SEGMENT}*",
+    r"\b[a-zA-Z]:\\[^\s\"'<>,;|()\[\]{}]+",
+    # Host names and dotted names that hold a number, with a port.
+    r"\b0\.0\.0\.0(?::0\b)?(?:/0\b)?",
+    r"\b(?:[\w$-]+\.)*[\w$-]*0[\w$-]*(?:\.[\w$-]+)*\.[a-zA-Z][\w$-]+(?::0\b)?",
+    r"\b[\w-]+(?:\.[\w-]+)*\.[\w-]*0[\w-]*(?:\.[\w-]+)*:0\b",
+    r"\b[a-zA-Z][\w]*(?:-\w+)*-0(?::0\b)",
+    # Hexadecimal numbers, and words in which letters and numbers alternate.
+    r"\b0[xX][0-9a-fA-F]*\b",
+    r"\b(?:0[0-9a-f]*[a-f]|[a-f]+0)[0-9a-f]*\b",
+    r"\b(?:0[0-9A-F]*[A-F]|[A-F]+0)[0-9A-F]*\b",
+    r"\b[a-zA-Z]*0[a-zA-Z]+0[a-zA-Z]+0\w*",
+    # Numbers in a row, as in versions, times, decimals and identifiers, with a unit.
+    rf"0(?:[._:/-]?0)*(?:[_-][a-z]{{1,2}}[_-]0(?:[._:/-]?0)*)*(?:%|{_UNIT}\b| [kKMGTP]?i?B\b)?",
+)
+# Lists of variable parts become one: how long a list is does not make another template.
+LIST = f"{SLOT}(?:(?:, ?[+-]?)?{SLOT})*"
 
 
-def mask_pattern(masks: Sequence[str] = ()) -> str:
-    """The expression that matches one variable part. masks: further ones, which go first."""
-    return "|".join([*(f"(?:{mask})" for mask in masks), SLOT, TOKEN_WITH_DIGIT])
+@cache
+def mask_pattern(masks: tuple[str, ...] = ()) -> str:
+    """The expression that matches one variable part of a collapsed text.
 
-
-def count_shapes(messages: pl.Series, masks: Sequence[str] = ()) -> pl.DataFrame:
-    """The distinct shapes of messages: `shape`, `count` (uint64) and `example`, a message.
-
-    The same messages give the same rows, in the order of the shapes.
+    masks: further expressions, which go before ours. They see each number as `0`, which `\\d+`
+    matches. Raises ValueError for one that is no regular expression or matches nothing at all.
     """
-    shapes = pl.DataFrame({"example": messages}).group_by("example").agg(count=pl.len())
-    return _grouped(
-        shapes.with_columns(
-            shape=pl.col("example").str.replace_all(mask_pattern(masks), SLOT),
-            count=pl.col("count").cast(pl.UInt64),
-        )
-    )
+    for mask in masks:
+        try:
+            matches_nothing = pl.Series([""]).str.contains(mask, strict=True).item()
+        except pl.exceptions.ComputeError as error:
+            raise ValueError(f"the mask {mask!r} is no regular expression: {error}") from error
+        if matches_nothing:
+            raise ValueError(f"the mask {mask!r} matches an empty text; it must match something")
+    return "|".join([*(f"(?:{mask})" for mask in masks), *_RULES])
 
 
-def merge_shapes(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The shapes of all messages together; grouping and order of the frames make no difference."""
-    return _grouped(pl.concat(frames))
-
-
-def _grouped(shapes: pl.DataFrame) -> pl.DataFrame:
-    return (
-        shapes.group_by("shape")
-        .agg(count=pl.col("count").sum(), example=pl.col("example").min())
-        .sort("shape")
-    )
+def shapes_of(collapsed: pl.Expr, masks: Sequence[str]) -> pl.Expr:
+    """Collapsed texts with each variable part as `SLOT`."""
+    return collapsed.str.replace_all(mask_pattern(tuple(masks)), SLOT).str.replace_all(LIST, SLOT)

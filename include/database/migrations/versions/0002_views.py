@@ -35,19 +35,62 @@ LEFT JOIN (loganalyzer.template_counts AS c
 ) ON c.template_id = t.template_id
 GROUP BY t.template_id
 """
+# name: definition, comment, the table whose columns of the same name say what a column is, and
+# what the other columns are
 VIEWS = {
-    "latest_scorings": (LATEST_SCORINGS, "The newest scoring of each source and interval"),
-    "last_night": (LAST_NIGHT, "Anomalies of the newest night of each source that had windows"),
-    "template_usage": (TEMPLATE_USAGE, "How often, since when and where each template occurs"),
+    "latest_scorings": (
+        LATEST_SCORINGS,
+        "The newest scoring of each source and interval",
+        "scorings",
+        {},
+    ),
+    "last_night": (
+        LAST_NIGHT,
+        "Anomalies of the newest night of each source that had windows",
+        "anomalies",
+        {
+            "time": "First event of the window, or start of its time",
+            "session": "The session, where windows are sessions",
+            "night": "Start of the scored interval",
+        },
+    ),
+    "template_usage": (
+        TEMPLATE_USAGE,
+        "How often, since when and where each template occurs",
+        "templates",
+        {
+            "count": "Events in all visible objects",
+            "first_seen_utc": "Earliest event time",
+            "last_seen_utc": "Latest event time",
+            "example": "Key of an object and a line of it that shows the template",
+        },
+    ),
 }
+SAME_COLUMNS = """
+DO $$
+DECLARE same record;
+BEGIN
+    FOR same IN
+        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
+        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
+        WHERE v.attrelid = 'loganalyzer.{view}'::regclass AND v.attnum > 0
+          AND t.attrelid = 'loganalyzer.{table}'::regclass AND t.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN loganalyzer.{view}.%I IS %L', same.name, same.comment);
+    END LOOP;
+END $$
+"""
 
 
 def upgrade() -> None:
-    for name, (definition, comment) in VIEWS.items():
+    for view, (definition, comment, table, columns) in VIEWS.items():
         op.execute(definition)
-        op.execute(f"COMMENT ON VIEW loganalyzer.{name} IS '{comment}'")
+        op.execute(f"COMMENT ON VIEW loganalyzer.{view} IS '{comment}'")
+        op.execute(SAME_COLUMNS.format(view=view, table=table))
+        for column, meaning in columns.items():
+            op.execute(f"COMMENT ON COLUMN loganalyzer.{view}.{column} IS '{meaning}'")
 
 
 def downgrade() -> None:
-    for name in reversed(VIEWS):
-        op.execute(f"DROP VIEW loganalyzer.{name}")
+    for view in reversed(VIEWS):
+        op.execute(f"DROP VIEW loganalyzer.{view}")

@@ -1,0 +1,133 @@
+"""Great Expectations: runs a suite over a table of objects and builds its Data Docs."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.quality.suites import SUITES, Expectation, Severity
+
+if TYPE_CHECKING:
+    import great_expectations.expectations as gxe
+    from great_expectations.checkpoint import CheckpointResult
+
+# Four megabytes of fonts for each batch would be most of the pages; browsers have their own.
+FONTS = {".otf", ".ttf", ".woff", ".woff2"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One expectation on one object; `reason` says what was expected and what was found."""
+
+    object_id: str
+    layer: str
+    expectation: str
+    severity: Severity
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """The results, and the pages that show them: path below the site's root to content."""
+
+    results: list[CheckResult]
+    pages: dict[str, bytes]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """The objects that failed a critical expectation, with the reasons."""
+        reasons: dict[str, list[str]] = {}
+        for result in self.results:
+            if not result.passed and result.severity == "critical":
+                reasons.setdefault(result.object_id, []).append(result.reason)
+        return {object_id: "; ".join(told) for object_id, told in reasons.items()}
+
+
+def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
+    """Check a table of objects: `object_id` and the columns that the layer's suite names."""
+    # Importing Great Expectations logs hundreds of lines, which Airflow would keep.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    import great_expectations as gx
+    import pandas as pd
+
+    suite = SUITES[layer]
+    table = pd.DataFrame(rows, columns=["object_id", *(each.column for each in suite)])
+    with tempfile.TemporaryDirectory() as folder:
+        context = gx.get_context(mode="file", project_root_dir=folder)
+        context.enable_analytics(enable=False)
+        context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+        data = context.data_sources.add_pandas("objects").add_dataframe_asset(layer)
+        definition = gx.ValidationDefinition(
+            name=layer,
+            data=data.add_batch_definition_whole_dataframe("batch"),
+            suite=context.suites.add(
+                gx.ExpectationSuite(name=layer, expectations=[_expectation(e) for e in suite])
+            ),
+        )
+        checkpoint = context.checkpoints.add(
+            gx.Checkpoint(
+                name=layer,
+                validation_definitions=[context.validation_definitions.add(definition)],
+                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+                result_format={
+                    "result_format": "COMPLETE",
+                    "unexpected_index_column_names": ["object_id"],
+                },
+            )
+        )
+        outcome = checkpoint.run(batch_parameters={"dataframe": table})
+        return QualityReport(_results(layer, table, outcome), _pages(Path(folder)))
+
+
+def _expectation(expected: Expectation) -> gxe.ColumnMapExpectation:
+    import great_expectations.expectations as gxe
+
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=expected.column,
+        min_value=expected.least,
+        max_value=expected.most,
+        severity=expected.severity,
+        meta={"name": expected.name},
+    )
+
+
+def _results(layer: str, table: Any, outcome: CheckpointResult) -> list[CheckResult]:
+    """One result for each object and expectation, out of the objects that GX calls unexpected."""
+    by_name = {expected.name: expected for expected in SUITES[layer]}
+    found = {object_id: row for object_id, row in table.set_index("object_id").iterrows()}
+    results = []
+    for validation in outcome.run_results.values():
+        for each in validation.results:
+            expected = by_name[each.expectation_config.meta["name"]]
+            failed = {
+                row["object_id"] for row in each.result.get("unexpected_index_list") or []
+            }
+            if each.exception_info.get("raised_exception"):
+                raise RuntimeError(f"{expected.name}: {each.exception_info['exception_message']}")
+            for object_id, row in found.items():
+                value = row[expected.column]
+                results.append(
+                    CheckResult(
+                        object_id=str(object_id),
+                        layer=layer,
+                        expectation=expected.name,
+                        severity=expected.severity,
+                        passed=object_id not in failed,
+                        reason=f"expected: {expected.told}; {expected.column} is {value:.4g}",
+                    )
+                )
+    return results
+
+
+def _pages(folder: Path) -> dict[str, bytes]:
+    site = next(folder.glob("**/data_docs/local_site"))
+    return {
+        str(path.relative_to(site)): path.read_bytes()
+        for path in sorted(site.rglob("*"))
+        if path.is_file() and path.suffix not in FONTS
+    }

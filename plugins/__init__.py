@@ -1,0 +1,1 @@
+"""What Airflow loads: hooks, operators, links, pages and listeners, one a file."""

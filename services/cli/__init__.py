@@ -1,0 +1,29 @@
+"""The command `loganalyzer`.
+
+Where do I go to…
+- start and stop the embedded stack? `stack.py`.
+- run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
+- read anomalies? `anomalies.py`.
+- manage log sources and labels? `sources.py`, `labels.py`.
+- see what commands share: exit codes, errors, printing? `common.py`.
+
+Heavy libraries are imported inside the commands: `--help` answers at once.
+"""
+
+import typer
+
+from services.cli import anomalies, demo, labels, pipeline, sources, stack
+from services.cli.common import EXIT_CODES
+
+app = typer.Typer(
+    name="loganalyzer",
+    help="Finds anomalies in logs, every night.",
+    epilog=f"Exit codes: {EXIT_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (stack, demo, pipeline, anomalies):
+    module.register(app)
+app.add_typer(sources.app)
+app.add_typer(labels.app)

