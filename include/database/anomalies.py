@@ -75,7 +75,8 @@ def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly
     """Make the rows of an interval and model exactly these; call it within a transaction.
 
     The rows come by COPY into a table of their own and from there in one upsert. Rows that are
-    the same already are not touched, so that scoring again changes nothing.
+    the same already are not touched, so that scoring again changes nothing. Raises
+    psycopg2.DataError where a text holds a NUL, which Postgres cannot store.
     """
     key = "|".join(str(getattr(scoring, name)) for name in KEY)
     conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 1))))

@@ -24,6 +24,10 @@ _UNIT = "(?:[kKMGTP]i?[bB]?|[bB]|ms|us|ns|µs|s|sec|secs|min|h|Hz|[kMG]Hz|MHZ|x0
 _RULES = (
     # The slot character itself.
     f"{SLOT}+",
+    # The frames of a stack trace: how deep it is does not make another template.
+    r"(?:\r?\n[ \t]+(?:at |\.\.\. |File \")[^\n]*(?:\n {4}[^\n]*)?)+",
+    # A list of quoted texts.
+    r"\[ ?\"[^\"\]]*\"(?:, ?\"[^\"\]]*\")* ?\]",
     # "Fri Jun 17 07:07:00 2005", "17 Jun 2005", with and without a zone.
     rf"\b(?:{_DAY},? )?{_MONTH} +0,?(?: 0:0(?:[:.]0)*)?(?: [A-Z]{{3,4}})?(?: 0\b)?",
     rf"\b(?:{_DAY},? )?0[ -/]{_MONTH}[ -/]0(?:[ :]0:0(?:[:.]0)*)?(?: [A-Z]{{3,4}}\b)?",
@@ -48,7 +52,12 @@ _RULES = (
     r"\b0\.0\.0\.0(?::0\b)?(?:/0\b)?",
     r"\b(?:[\w$-]+\.)*[\w$-]*0[\w$-]*(?:\.[\w$-]+)*\.[a-zA-Z][\w$-]+(?::0\b)?",
     r"\b[\w-]+(?:\.[\w-]+)*\.[\w-]*0[\w-]*(?:\.[\w-]+)*:0\b",
-    r"\b[a-zA-Z][\w]*(?:-\w+)*-0(?::0\b)",
+    r"\b[a-zA-Z]\w*(?:-\w+)*-0:0\b",
+    # Host names with a port; two labels alone may also be a source file and its line.
+    r"\b(?:[\w-]+\.){2,}[a-zA-Z]{2,}:0\b",
+    r"\b[\w-]+\.(?:com|net|org|edu|gov|mil|info|io|local|internal):0\b|\blocalhost:0\b",
+    # "<1 sec".
+    rf"[<>]0(?:\.0)? ?{_UNIT}\b",
     # Hexadecimal numbers, and words in which letters and numbers alternate.
     r"\b0[xX][0-9a-fA-F]*\b",
     r"\b(?:0[0-9a-f]*[a-f]|[a-f]+0)[0-9a-f]*\b",
@@ -58,7 +67,7 @@ _RULES = (
     rf"0(?:[._:/-]?0)*(?:[_-][a-z]{{1,2}}[_-]0(?:[._:/-]?0)*)*(?:%|{_UNIT}\b| [kKMGTP]?i?B\b)?",
 )
 # Lists of variable parts become one: how long a list is does not make another template.
-LIST = f"{SLOT}(?:(?:, ?[+-]?)?{SLOT})*"
+LIST = f"{SLOT}(?:(?:(?:, ?[+-]?)?|,? [a-z]+_){SLOT})*"
 
 
 @cache

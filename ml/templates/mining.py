@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ml.templates.masking import SLOT
 from ml.templates.patterns import filled, fits, keyed_positions, skeleton_of, words_of
-from ml.templates.wording import Kind, are_flags, is_short, is_surely_worded, is_telling, kind_of
+from ml.templates.wording import Kind, are_flags, is_short, is_telling, kind_of, may_be_value
 
 # How many values make a position variable while all else is equal, by what most of them look
 # like. Below that, they are words that make templates of their own.
@@ -26,6 +26,8 @@ VALUES_NEEDED_OF_A_KEY = dict.fromkeys(Kind, 4) | {Kind.COMPOUND: 3, Kind.VALUE:
 VALUES_NEEDED_TOGETHER = 20
 # From this many on, tokens that are mostly values make a slot for values.
 MANY_VALUES = 8
+# From this many on, such a slot also takes in words that occur nowhere else.
+VERY_MANY_VALUES = 20
 
 Row = tuple[str, ...]
 
@@ -39,6 +41,8 @@ def mine(shapes: Collection[str]) -> dict[str, str]:
         _Group(skeleton, rows, keyed_positions(skeleton)) for skeleton, rows in by_skeleton.items()
     ]
     patterns = [group.patterns() for group in groups]
+    constants = Counter(word for found in patterns for each in set(found.values()) for word in each)
+    vocabulary = frozenset(word for word, uses in constants.items() if uses > 1)
     known = frozenset(
         word
         for found in patterns
@@ -48,7 +52,7 @@ def mine(shapes: Collection[str]) -> dict[str, str]:
     )
     result = {}
     for group, found in zip(groups, patterns, strict=True):
-        final = group.absorbed(group.merged(found, known))
+        final = group.absorbed(group.joined(group.merged(found, known)), vocabulary)
         for row, pattern in final.items():
             result[filled(group.skeleton, row)] = filled(group.skeleton, pattern)
     return result
@@ -100,17 +104,36 @@ class _Group:
                 return patterns
             patterns = widened
 
-    def absorbed(self, patterns: dict[Row, Row]) -> dict[Row, Row]:
-        """Patterns that a wider one covers, where they hold values or nothing telling, join it."""
+    def joined(self, patterns: dict[Row, Row]) -> dict[Row, Row]:
+        """Patterns that differ only where values may stand are one, if one of them holds many."""
+        slots = self._value_slots(patterns)
+        groups: dict[Row, list[Row]] = defaultdict(list)
+        for pattern in sorted(slots):
+            groups[tuple(SLOT if may_be_value(word) else word for word in pattern)].append(pattern)
+        into = {pattern: pattern for pattern in slots}
+        for key, group in groups.items():
+            if any(slots[pattern] for pattern in group) and sum(map(is_telling, key)) > 1:
+                into |= dict.fromkeys(group, _wide(group))
+        return {row: into[pattern] for row, pattern in patterns.items()}
+
+    def absorbed(self, patterns: dict[Row, Row], vocabulary: frozenset[str]) -> dict[Row, Row]:
+        """Patterns that a wider one covers, where they hold values or nothing telling, join it.
+
+        vocabulary: words that several patterns use, which therefore tell something.
+        """
         support = Counter(patterns.values())
+        slots = self._value_slots(patterns)
         wide = sorted(
             (pattern for pattern, rows in support.items() if SLOT in pattern and rows > 1),
             key=lambda pattern: (pattern.count(SLOT), pattern),
         )
-        slots = self._value_slots(patterns)
         into = {
             pattern: next(
-                (each for each in wide if each != pattern and _covers(each, pattern, slots[each])),
+                (
+                    each
+                    for each in wide
+                    if each != pattern and _covers(each, pattern, slots[each], vocabulary)
+                ),
                 pattern,
             )
             for pattern in support
@@ -119,17 +142,18 @@ class _Group:
             into = {pattern: into[other] for pattern, other in into.items()}
         return {row: into[pattern] for row, pattern in patterns.items()}
 
-    def _value_slots(self, patterns: dict[Row, Row]) -> dict[Row, set[int]]:
-        """The slots of each pattern in which many tokens were found, mostly values."""
+    def _value_slots(self, patterns: dict[Row, Row]) -> dict[Row, dict[int, int]]:
+        """The slots of each pattern in which many tokens were found, mostly values; how many."""
         found: dict[tuple[Row, int], set[str]] = defaultdict(set)
         for row, pattern in patterns.items():
             for position, own in enumerate(pattern):
                 if own == SLOT:
                     found[pattern, position].add(row[position])
-        slots: dict[Row, set[int]] = {pattern: set() for pattern in patterns.values()}
+        slots: dict[Row, dict[int, int]] = {pattern: {} for pattern in patterns.values()}
         for (pattern, position), values in found.items():
-            if len(values) >= MANY_VALUES and _usual_kind(values) == Kind.VALUE:
-                slots[pattern].add(position)
+            kind = _usual_kind(values)
+            if len(values) >= (MANY_VALUES if kind == Kind.VALUE else VERY_MANY_VALUES):
+                slots[pattern][position] = len(values)
         return slots
 
     def _split(self, rows: list[Row]) -> Iterable[list[Row]]:
@@ -212,12 +236,15 @@ def _same_but_for_values(rows: Sequence[Row]) -> Iterable[list[Row]]:
             yield group
 
 
-def _covers(wide: Row, row: Row, value_slots: set[int]) -> bool:
-    """Whether a pattern fits a row, and no word that tells something is lost in it."""
+def _covers(wide: Row, row: Row, slots: dict[int, int], vocabulary: frozenset[str]) -> bool:
+    """Whether a pattern fits a row, and no word that tells something is lost in it.
+
+    slots: how many tokens were found in those slots of the pattern that hold values.
+    """
     return fits(wide, row) and all(
         kind_of(word) >= Kind.COMPOUND
-        or is_short(word)
-        or (position in value_slots and not is_surely_worded(word))
+        or (is_short(word) or position in slots) and may_be_value(word)
+        or (slots.get(position, 0) >= VERY_MANY_VALUES and word not in vocabulary)
         for position, (own, word) in enumerate(zip(wide, row, strict=True))
         if own == SLOT
     )

@@ -27,9 +27,10 @@ def words_of(shape: str) -> list[str]:
 
 
 def keyed_positions(skeleton: str) -> frozenset[int]:
-    """Which words of a skeleton follow an equals sign, quoted or not."""
+    """Which words of a skeleton follow a key: an equals sign, or the colon of a quoted key."""
+    before = [text.rstrip("\"' ") for text in skeleton.split("w")[:-1]]
     return frozenset(
-        place for place, text in enumerate(skeleton.split("w")[:-1]) if text.rstrip("\"' ")[-1:] == "="
+        place for place, text in enumerate(before) if text.endswith(("=", '":', "':"))
     )
 
 

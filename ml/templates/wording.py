@@ -28,6 +28,14 @@ _USUAL_PAIRS = frozenset(
 _LETTERS = re.compile(r"[A-Za-z]+")
 _ACTION = re.compile(r"(?:ed|ing|ion|able|ive)$|^[A-Z_]{2,}$")
 _JOINT = re.compile(r"(?<=\w)[./\\@$%&#+~]+(?=\w)|(?<=\d)[_-]|[_-](?=\d)")
+_SHORT_WORDS = frozenset(
+    """
+    a add all an and any are as at bad be big but by can cpu did do dns down end err few for ftp
+    get go had has he if in io ip is it its job key let log low map max may min msg net new no non
+    not now of off ok old on one or our out own pid put raw ro rw run rx set ssh ssl tag tcp the
+    tls to top try two tx udp uid up us use via was way we who why xml yes yet you
+    """.split()
+)
 _FLAGS = frozenset("true false yes no on off".split())
 
 
@@ -55,10 +63,12 @@ def kind_of(token: str) -> Kind:
     return Kind.NAME if token.islower() and len(token) <= 8 else Kind.WORD
 
 
-def is_surely_worded(token: str) -> bool:
-    """Whether nearly all pairs of letters in a token are usual ones."""
+def may_be_value(token: str) -> bool:
+    """Whether a token may be a value, where its place holds values already."""
+    if kind_of(token) >= Kind.COMPOUND:
+        return True
     usual, pairs = _pairs_of_letters(token)
-    return pairs > 0 and usual >= 0.85 * pairs
+    return usual < 0.85 * pairs or is_short(token)
 
 
 def _pairs_of_letters(token: str) -> tuple[int, int]:
@@ -74,8 +84,8 @@ def is_telling(token: str) -> bool:
 
 
 def is_short(token: str) -> bool:
-    """Whether a token is too short to tell a word from a value."""
-    return len(token) <= 3
+    """Whether a token is too short to tell a word from a value, and no usual short word."""
+    return len(token) <= 3 and token.lower() not in _SHORT_WORDS
 
 
 def are_flags(tokens: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from include import database as db
+from include.database.models import Table
 from include.settings import Settings
 
 
@@ -22,6 +23,8 @@ def new_database() -> Iterator[str]:
     server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with server.connect() as conn:
         conn.execute(sa.text(f"CREATE DATABASE {name}"))
+        # Far from UTC, so that whatever leans on the server's zone is found out.
+        conn.execute(sa.text(f"ALTER DATABASE {name} SET TimeZone = 'Pacific/Auckland'"))
     try:
         yield url.set(database=name).render_as_string(hide_password=False)
     finally:
@@ -46,16 +49,24 @@ def database(stack: object) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(database: str) -> Iterator[db.Engine]:
-    """For tests that need more than one transaction; they name a source of their own."""
-    opened = db.engine(Settings(database_url=database))
-    yield opened
-    opened.dispose()
+def connections(database: str) -> Iterator[db.Engine]:
+    pool = db.engine(Settings(database_url=database))
+    yield pool
+    pool.dispose()
 
 
 @pytest.fixture
-def conn(engine: db.Engine) -> Iterator[db.Connection]:
+def conn(connections: db.Engine) -> Iterator[db.Connection]:
     """One transaction, forgotten after the test."""
-    with engine.connect() as connection, connection.begin() as transaction:
+    with connections.connect() as connection, connection.begin() as transaction:
         yield connection
         transaction.rollback()
+
+
+@pytest.fixture
+def engine(connections: db.Engine) -> Iterator[db.Engine]:
+    """For tests that commit; the tables are emptied after each."""
+    yield connections
+    tables = ", ".join(table.fullname for table in Table.metadata.sorted_tables)
+    with connections.begin() as connection:
+        connection.execute(sa.text(f"TRUNCATE {tables}"))

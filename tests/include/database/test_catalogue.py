@@ -20,7 +20,9 @@ def learnt(*messages: str, known: Catalogue | None = None) -> Catalogue:
 
 def rows(conn: Connection) -> list[object]:
     return list(
-        conn.execute(sa.text("SELECT ctid::text, * FROM loganalyzer.templates ORDER BY template_id"))
+        conn.execute(
+            sa.text("SELECT ctid::text, * FROM loganalyzer.templates ORDER BY template_id")
+        )
     )
 
 

@@ -45,7 +45,9 @@ def test_the_same_result_again_changes_no_row(conn: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"passed": False}, {"severity": "warning"}, {"reason": "0.3"}], ids=lambda c: [*c][0]
+    "change",
+    [{"passed": False}, {"severity": "warning"}, {"reason": "0.3"}],
+    ids=lambda c: next(iter(c)),
 )
 def test_another_result_replaces_the_first(conn: Connection, change: dict[str, object]) -> None:
     validations.record(conn, [FOUND])

@@ -18,10 +18,10 @@ SELECT a.window_start AS time, a.source, a.session_key AS session, a.score, a.se
 FROM loganalyzer.anomalies AS a
 JOIN loganalyzer.latest_scorings AS s
     USING (source, interval_start, interval_end, model_name, model_version)
-WHERE a.interval_start = (
-    SELECT max(n.interval_start) FROM loganalyzer.latest_scorings AS n
-    WHERE n.source = a.source AND n.windows > 0
-)
+JOIN (
+    SELECT source, max(interval_start) AS interval_start
+    FROM loganalyzer.latest_scorings WHERE windows > 0 GROUP BY source
+) AS newest USING (source, interval_start)
 ORDER BY a.score DESC
 """
 TEMPLATE_USAGE = """
