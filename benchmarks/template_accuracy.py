@@ -18,7 +18,7 @@ import os
 import random
 import re
 import string
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,9 @@ def normalised(template: str) -> str:
 def digit_free(content: str, template: str, letters: dict[str, str]) -> str | None:
     """The message with letters for the digits in its true parameters; None if they do not fit."""
     pieces = template.split(SLOT)
-    pattern = "(.*?)".join(re.sub(r"(\\ )+", r"\\s+", re.escape(piece.strip("\n"))) for piece in pieces)
+    pattern = "(.*?)".join(
+        re.sub(r"(\\ )+", r"\\s+", re.escape(piece.strip("\n"))) for piece in pieces
+    )
     found = re.fullmatch(rf"\s*{pattern}\s*", content, re.DOTALL)
     if found is None:
         return None
@@ -149,7 +151,10 @@ def main() -> None:
     options = parser.parse_args()
     samples = read_samples(options.data)
     results: dict[tuple[str, str], dict[str, Accuracy]] = defaultdict(dict)
-    print(f"{'system':<12}{'text':<12}" + "".join(f"{name + ' GA':>12}{'FGA':>8}{'PA':>8}" for name in MINERS))
+    print(
+        f"{'system':<12}{'text':<12}"
+        + "".join(f"{name + ' GA':>12}{'FGA':>8}{'PA':>8}" for name in MINERS)
+    )
     for text in ("as it is", "digit-free"):
         for sample in samples:
             if text == "digit-free":

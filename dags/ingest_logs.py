@@ -41,14 +41,14 @@ def ingest_logs():
 
         return discover_batches(open_workspace(), params["source"])
 
-    @task(map_index_template="{{ task.op_kwargs['batch']['source'] }} {{ task.op_kwargs['batch']['batch_id'] }}")
+    @task(map_index_template="{{ task.op_kwargs.batch.values() | join(' ') }}")
     def stage(batch: dict) -> dict:
         from include.ingest.pipeline import stage_batch
         from include.workspace import open_workspace
 
         return stage_batch(open_workspace(), **batch)
 
-    @task(map_index_template="{{ task.op_kwargs['staged']['source'] }} {{ task.op_kwargs['staged']['batch_id'] }}")
+    @task(map_index_template="{{ task.op_kwargs.staged.values() | join(' ') }}")
     def validate(staged: dict) -> dict:
         from include.ingest.pipeline import validate_batch
         from include.workspace import open_workspace
@@ -63,7 +63,8 @@ def ingest_logs():
         return learn_templates(open_workspace(), list(validated))
 
     @task(
-        outlets=[LAKE_EVENTS], map_index_template="{{ task.op_kwargs['learnt']['source'] }} {{ task.op_kwargs['learnt']['batch_id'] }}"
+        outlets=[LAKE_EVENTS],
+        map_index_template="{{ task.op_kwargs.learnt.values() | join(' ') }}",
     )
     def publish(learnt: dict) -> dict:
         from include.ingest.pipeline import publish_batch

@@ -54,7 +54,8 @@ def score_nightly():
         ]
 
     @task(
-        outlets=[ANOMALIES], map_index_template="{{ task.op_kwargs['night']['source'] }} {{ task.op_kwargs['night']['start'][:10] }}"
+        outlets=[ANOMALIES],
+        map_index_template="{{ task.op_kwargs.night.values() | join(' ') }}",
     )
     def score(night: dict) -> dict:
         from include.scoring import score_night

@@ -71,7 +71,7 @@ def train_detectors():
             for family in params["families"]
         ]
 
-    @task(map_index_template="{{ task.op_kwargs['candidate']['source'] }} {{ task.op_kwargs['candidate']['family'] }}")
+    @task(map_index_template="{{ task.op_kwargs.candidate.values() | join(' ') }}")
     def train(candidate: dict) -> dict:
         from airflow.sdk.exceptions import AirflowSkipException
 

@@ -94,4 +94,4 @@ class ObjectStore:
         """Remove the objects; those already gone are no error."""
         errors = list(self._client.remove_objects(bucket, [DeleteObject(key) for key in keys]))
         if errors:
-            raise RuntimeError(f"could not delete from bucket {bucket}: {errors[0]}")
+            raise RuntimeError(f"bucket {bucket}: not all objects are gone: {errors[0]}")

@@ -70,9 +70,7 @@ def score_interval(
     return scoring
 
 
-def _rows(
-    windows: Windows, judgement: Judgement, texts: dict[str, str]
-) -> list[anomalies.Anomaly]:
+def _rows(windows: Windows, judgement: Judgement, texts: dict[str, str]) -> list[anomalies.Anomaly]:
     rows = []
     for found in judgement.anomalies:
         span = windows.spans.row(found.row, named=True)

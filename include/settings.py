@@ -48,4 +48,4 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process."""
-    return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+    return Settings()

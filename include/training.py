@@ -149,13 +149,10 @@ def _parameters(
     }
 
 
-def _fingerprint(
-    source: LogSource, family: str, windows: Windows, is_anomalous: np.ndarray
-) -> str:
+def _fingerprint(source: LogSource, family: str, windows: Windows, is_anomalous: np.ndarray) -> str:
     """The same for the same windows, events and labels, whatever the run."""
     digest = sha256(json.dumps([family, source.windowing.model_dump_json()]).encode())
     for part in (windows.spans["window_id"], windows.events["template_id"]):
         digest.update(part.hash(seed=0).to_numpy().tobytes())
     digest.update(windows.offsets.tobytes() + is_anomalous.tobytes())
     return digest.hexdigest()[:32]
-

@@ -32,7 +32,8 @@ def evaluate(scores: Floats, threshold: float, is_anomalous: Bools) -> Figures:
     """scores and is_anomalous: shape (n,). A window is flagged when its score is above."""
     is_flagged = scores > threshold
     hits, flagged, anomalous = (
-        int(np.count_nonzero(mask)) for mask in (is_flagged & is_anomalous, is_flagged, is_anomalous)
+        int(np.count_nonzero(mask))
+        for mask in (is_flagged & is_anomalous, is_flagged, is_anomalous)
     )
     return Figures(
         windows=len(scores),

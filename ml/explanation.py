@@ -122,7 +122,9 @@ def _in_words(finding: Finding, text_of: Callable[[str], str]) -> str:
     text = f"“{_shortened(text_of(finding.template_id))}”"
     match finding.kind:
         case "new":
-            return f"never seen before: {text}" + (f" ×{finding.found}" if finding.found > 1 else "")
+            return f"never seen before: {text}" + (
+                f" ×{finding.found}" if finding.found > 1 else ""
+            )
         case "missing":
             return f"missing: {text}" + (f" ×{finding.expected}" if finding.expected > 1 else "")
         case "order":

@@ -110,9 +110,7 @@ def judge_without_model(history: Windows, night: Windows) -> Judgement:
     scores = out_of_fold_scores(family("novelty"), night)
     threshold = quantile_threshold(scores, FALSE_ALARM_SHARE)
     usual = night.where(scores <= threshold)
-    return _judgement(
-        scores, threshold, float(np.median(scores)), NormalProfile.fit(usual), night
-    )
+    return _judgement(scores, threshold, float(np.median(scores)), NormalProfile.fit(usual), night)
 
 
 def severity_of(score: float, threshold: float, typical: float) -> Severity:

@@ -27,4 +27,5 @@ class Tail:
         inside = np.log10((at_or_above + 1) / (len(ordered) + 1))
         scale = max(float(ordered[-max(1, len(ordered) // 10) :].mean()), 1.0)
         excess = np.maximum(values - ordered[-1], 0.0)
-        return inside - excess / scale * np.log10(np.e)
+        log10_p: Floats = inside - excess / scale * np.log10(np.e)
+        return log10_p

@@ -117,7 +117,9 @@ def save_batch(workspace: Workspace, batch: Batch) -> str:
 
 
 def load_batch(workspace: Workspace, batch_id: str) -> Batch:
-    data = workspace.store.get_bytes(workspace.settings.bucket_lake, f"{STAGING}{batch_id}/batch.json")
+    data = workspace.store.get_bytes(
+        workspace.settings.bucket_lake, f"{STAGING}{batch_id}/batch.json"
+    )
     return Batch.model_validate_json(data)
 
 
@@ -126,7 +128,9 @@ def save_manifest(workspace: Workspace, manifest: Manifest) -> None:
 
 
 def load_manifest(workspace: Workspace, batch_id: str) -> Manifest:
-    data = workspace.store.get_bytes(workspace.settings.bucket_lake, f"{STAGING}{batch_id}/manifest.json")
+    data = workspace.store.get_bytes(
+        workspace.settings.bucket_lake, f"{STAGING}{batch_id}/manifest.json"
+    )
     return Manifest.model_validate_json(data)
 
 

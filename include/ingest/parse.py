@@ -91,13 +91,16 @@ def _parse_block(
             lines.filter(pl.col("role") == "refused").select("line_number", "reason", "line"),
             refused.select("line_number", "reason", "line"),
             lost_tails.select(
-                "line_number", pl.lit("continues a record that is quarantined").alias("reason"), "line"
+                "line_number",
+                pl.lit("continues a record that is quarantined").alias("reason"),
+                "line",
             ),
         ]
     ).sort("line_number")
     return ParsedChunk(
-        events=events.join(refused.select("record"), on="record", how="anti", maintain_order="left")
-        .drop("record", "line"),
+        events=events.join(
+            refused.select("record"), on="record", how="anti", maintain_order="left"
+        ).drop("record", "line"),
         quarantined=quarantined.select(
             pl.lit(object_key).alias("object_key"), "line_number", "reason", "line"
         ),

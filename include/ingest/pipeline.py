@@ -81,9 +81,7 @@ def validate_batch(workspace: Workspace, source: str, batch_id: str) -> Validate
     return ValidatedBatch(source=source, batch_id=batch_id, accepted=accepted)
 
 
-def learn_templates(
-    workspace: Workspace, validated: list[ValidatedBatch]
-) -> list[ValidatedBatch]:
+def learn_templates(workspace: Workspace, validated: list[ValidatedBatch]) -> list[ValidatedBatch]:
     """Extend the catalogues by the shapes of the validated batches; pass the batches on.
 
     The one step that is not parallel: it sees only distinct shapes, which are few.
@@ -127,9 +125,7 @@ def clear_staging(workspace: Workspace) -> None:
     batches.clear_staging(workspace)
 
 
-def _set_aside(
-    workspace: Workspace, manifest: batches.Manifest, refused: dict[str, str]
-) -> None:
+def _set_aside(workspace: Workspace, manifest: batches.Manifest, refused: dict[str, str]) -> None:
     """Record the refused and the unreadable objects with the reason; they stay where they are."""
     reasons = refused | {
         account.object.object_id: account.failure

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from include.quality.suites import SUITES, Expectation, Severity
 
 if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-    from great_expectations.checkpoint import CheckpointResult
+    from great_expectations.checkpoint.checkpoint import CheckpointResult
+    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween
 
 # Four megabytes of fonts for each batch would be most of the pages; browsers have their own.
 FONTS = {".otf", ".ttf", ".woff", ".woff2"}
@@ -54,6 +54,7 @@ def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
     import pandas as pd
+    from great_expectations.checkpoint.actions import UpdateDataDocsAction
 
     suite = SUITES[layer]
     table = pd.DataFrame(rows, columns=["object_id", *(each.column for each in suite)])
@@ -73,7 +74,7 @@ def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
             gx.Checkpoint(
                 name=layer,
                 validation_definitions=[context.validation_definitions.add(definition)],
-                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+                actions=[UpdateDataDocsAction(name="docs")],
                 result_format={
                     "result_format": "COMPLETE",
                     "unexpected_index_column_names": ["object_id"],
@@ -84,14 +85,15 @@ def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
         return QualityReport(_results(layer, table, outcome), _pages(Path(folder)))
 
 
-def _expectation(expected: Expectation) -> gxe.ColumnMapExpectation:
-    import great_expectations.expectations as gxe
+def _expectation(expected: Expectation) -> ExpectColumnValuesToBeBetween:
+    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
-    return gxe.ExpectColumnValuesToBeBetween(
+    return ExpectColumnValuesToBeBetween(
         column=expected.column,
         min_value=expected.least,
         max_value=expected.most,
-        severity=expected.severity,
+        severity=FailureSeverity(expected.severity),
         meta={"name": expected.name},
     )
 
@@ -103,10 +105,9 @@ def _results(layer: str, table: Any, outcome: CheckpointResult) -> list[CheckRes
     results = []
     for validation in outcome.run_results.values():
         for each in validation.results:
-            expected = by_name[each.expectation_config.meta["name"]]
-            failed = {
-                row["object_id"] for row in each.result.get("unexpected_index_list") or []
-            }
+            told = each.expectation_config
+            expected = by_name[told.meta["name"]]  # type: ignore[union-attr]  # always there
+            failed = {row["object_id"] for row in each.result.get("unexpected_index_list") or []}
             if each.exception_info.get("raised_exception"):
                 raise RuntimeError(f"{expected.name}: {each.exception_info['exception_message']}")
             for object_id, row in found.items():

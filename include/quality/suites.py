@@ -49,9 +49,15 @@ PARSED = (
         f"at least {LEAST_PARSED_SHARE:.0%} of the lines parse",
         least=LEAST_PARSED_SHARE,
     ),
-    Expectation("times_not_null", "events_without_time", "critical", "every event has a time", most=0),
     Expectation(
-        "messages_not_null", "events_without_message", "critical", "every event has a message", most=0
+        "times_not_null", "events_without_time", "critical", "every event has a time", most=0
+    ),
+    Expectation(
+        "messages_not_null",
+        "events_without_message",
+        "critical",
+        "every event has a message",
+        most=0,
     ),
     Expectation(
         "times_plausible",
@@ -81,7 +87,11 @@ EVENTS = (
         "all_events_written", "events_missing", "critical", "as many events as were parsed", most=0
     ),
     Expectation(
-        "templates_not_null", "events_without_template", "critical", "every event has a template", most=0
+        "templates_not_null",
+        "events_without_template",
+        "critical",
+        "every event has a template",
+        most=0,
     ),
     Expectation(
         "parameters_not_null",
@@ -109,9 +119,7 @@ def usual_volume(history: Mapping[datetime, int], hour: datetime) -> float | Non
 def volume_ratio(volumes: Mapping[datetime, int], history: Mapping[datetime, int]) -> float:
     """The ratio to the usual volume that is furthest from one; one where nothing is known."""
     ratios = [
-        events / usual
-        for hour, events in volumes.items()
-        if (usual := usual_volume(history, hour))
+        events / usual for hour, events in volumes.items() if (usual := usual_volume(history, hour))
     ]
     return max(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=1.0)
 

@@ -58,7 +58,10 @@ def write_duration(value: timedelta) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration), Field(gt=timedelta(0))
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration),
+    Field(gt=timedelta(0)),
 ]
 
 

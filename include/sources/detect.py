@@ -82,7 +82,7 @@ def propose_source(path: Path, name: str | None = None, preset: str | None = Non
             "windowing": _windowing(sample, line_format),
         }
     )
-    share = float(sample.str.contains(line_format.pattern).mean() or 0)
+    share = _share_matching(sample, line_format)
     return Proposal(source, format_name, len(sample), share)
 
 
@@ -126,10 +126,14 @@ def _format_of(sample: pl.Series, path: Path, preset: str | None) -> tuple[str, 
 def _share_read(sample: pl.Series, line_format: LineFormat) -> float:
     """The share of lines whose header and time are read."""
     if line_format.kind == "json":
-        return float(sample.str.contains(line_format.pattern).mean() or 0)
+        return _share_matching(sample, line_format)
     times = sample.str.extract_groups(line_format.pattern).struct.field("time")
     read = to_utc(times, line_format.time_formats, "UTC", datetime.now(UTC))
     return 1 - read.null_count() / len(sample)
+
+
+def _share_matching(sample: pl.Series, line_format: LineFormat) -> float:
+    return int(sample.str.contains(line_format.pattern).sum()) / len(sample)
 
 
 def _windowing(sample: pl.Series, line_format: LineFormat) -> dict[str, str]:

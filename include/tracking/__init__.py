@@ -154,7 +154,11 @@ def _version_of(client: MlflowClient, name: str, run_id: str) -> str:
     known = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if known:
         return str(known[0].version)
-    logged = client.get_run(run_id).outputs.model_outputs[0].model_id
+    outputs = client.get_run(run_id).outputs
+    if outputs is None or not outputs.model_outputs:
+        raise RuntimeError(f"MLflow run {run_id} holds no model: train again")
+    # A task that was killed may have left a half model before the whole one.
+    logged = outputs.model_outputs[-1].model_id
     return str(
         client.create_model_version(
             name, source=f"models:/{logged}", run_id=run_id, model_id=logged

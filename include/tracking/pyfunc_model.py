@@ -6,16 +6,17 @@ MLflow keeps this file as code beside the model's folder, so that nothing is pic
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import polars as pl
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 from ml.model import Model
 from ml.windows import Windows, windows_from_events
 
 
-class AnomalyScores(mlflow.pyfunc.PythonModel):
+class AnomalyScores(PythonModel):
     """`predict` takes events with the columns `window_id` and `template_id`, in order, and
     returns one row a window: `window_id`, `score`, `is_anomaly`."""
 
@@ -34,4 +35,4 @@ class AnomalyScores(mlflow.pyfunc.PythonModel):
         )
 
 
-mlflow.models.set_model(AnomalyScores())
+set_model(AnomalyScores())

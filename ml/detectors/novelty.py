@@ -36,9 +36,7 @@ class Novelty:
 
     def fit(self, windows: Windows) -> Self:
         self.profile_ = profile = NormalProfile.fit(windows)
-        _, _, row_of_window = distinct_rows(
-            windows.count_vectors(profile.vocabulary).toarray()
-        )
+        _, _, row_of_window = distinct_rows(windows.count_vectors(profile.vocabulary).toarray())
         in_one_window = np.append(profile.windows_with_template == 1, False)
         own_templates = (profile.vectors[:, in_one_window] > 0).sum(axis=1)
         own_pairs = neighbours(windows).join(
@@ -61,7 +59,8 @@ class Novelty:
                 self.order_tail_.log10_probability(_per_window(unseen_pairs, len(windows))),
             ]
         )
-        return np.maximum(-log10_p - np.log10(3), 0.0)
+        scores: Floats = np.maximum(-log10_p - np.log10(3), 0.0)
+        return scores
 
     def _unseen_templates(self, windows: Windows) -> Floats:
         seen = pl.DataFrame({"template_id": self.profile_.vocabulary})

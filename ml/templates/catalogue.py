@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from ml.templates.digits import SLICE_ROWS, collapse
+from ml.templates.digits import collapse, in_slices
 from ml.templates.masking import LIST, SLOT, mask_pattern
 from ml.templates.mining import mine
 from ml.templates.parameters import Cuts, cut, spread
@@ -102,10 +102,10 @@ class Catalogue:
         ids, cuts = self._resolve(texts["collapsed"])
         template_ids = ids.gather(rows)
         parameters = pl.concat(
-            [
-                cut(messages.slice(start, SLICE_ROWS), rows[start : start + SLICE_ROWS], cuts)
-                for start in range(0, len(messages), SLICE_ROWS)
-            ]
+            in_slices(
+                lambda part, start: cut(part, rows[start : start + len(part)], cuts), messages
+            ),
+            rechunk=False,
         )
         return pl.DataFrame({"template_id": template_ids, "parameters": parameters}).with_columns(
             pl.when(pl.col("template_id").is_not_null()).then(pl.col("parameters"))
@@ -129,8 +129,7 @@ class Catalogue:
             {
                 "shape": shapes,
                 "template_id": [
-                    ids_by_pattern[pattern] if pattern is not None else None
-                    for pattern in patterns
+                    ids_by_pattern[pattern] if pattern is not None else None for pattern in patterns
                 ],
                 "words": [
                     parts(pattern or shape, shape)

@@ -132,7 +132,7 @@ class _Group:
                 (
                     each
                     for each in wide
-                    if each != pattern and _covers(each, pattern, slots[each], vocabulary)
+                    if each != pattern and self._covers(each, pattern, slots[each], vocabulary)
                 ),
                 pattern,
             )
@@ -141,6 +141,22 @@ class _Group:
         while any(into[other] != other for other in into.values()):
             into = {pattern: into[other] for pattern, other in into.items()}
         return {row: into[pattern] for row, pattern in patterns.items()}
+
+    def _covers(
+        self, wide: Row, row: Row, slots: dict[int, int], vocabulary: frozenset[str]
+    ) -> bool:
+        """Whether a pattern fits a row, and no word that tells something is lost in it.
+
+        slots: how many tokens were found in those slots of the pattern that hold values.
+        """
+        return fits(wide, row) and all(
+            kind_of(word) >= Kind.COMPOUND
+            or ((is_short(word) or position in slots) and may_be_value(word))
+            or (position in slots and position in self.keyed and not are_flags([word]))
+            or (slots.get(position, 0) >= VERY_MANY_VALUES and word not in vocabulary)
+            for position, (own, word) in enumerate(zip(wide, row, strict=True))
+            if own == SLOT
+        )
 
     def _value_slots(self, patterns: dict[Row, Row]) -> dict[Row, dict[int, int]]:
         """The slots of each pattern in which many tokens were found, mostly values; how many."""
@@ -234,20 +250,6 @@ def _same_but_for_values(rows: Sequence[Row]) -> Iterable[list[Row]]:
     for key, group in groups.items():
         if any(map(is_telling, key)):
             yield group
-
-
-def _covers(wide: Row, row: Row, slots: dict[int, int], vocabulary: frozenset[str]) -> bool:
-    """Whether a pattern fits a row, and no word that tells something is lost in it.
-
-    slots: how many tokens were found in those slots of the pattern that hold values.
-    """
-    return fits(wide, row) and all(
-        kind_of(word) >= Kind.COMPOUND
-        or (is_short(word) or position in slots) and may_be_value(word)
-        or (slots.get(position, 0) >= VERY_MANY_VALUES and word not in vocabulary)
-        for position, (own, word) in enumerate(zip(wide, row, strict=True))
-        if own == SLOT
-    )
 
 
 def _varying(rows: Sequence[Row]) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ml.templates.digits import Ints, Text, numbers
+from ml.templates.digits import Ints, Text, counts_before, numbers
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,25 @@ def cut(messages: pl.Series, rows: Ints, cuts: Cuts) -> pl.Series:
     total = int(lists[-1])
     owner = np.repeat(np.arange(len(rows)), per_message)
     which = np.arange(total) + (cuts.offsets[:-1][rows] - lists[:-1])[owner]
-    in_number, continues = numbers(text)
-    run_starts = np.flatnonzero(in_number & ~continues)
-    extra = (
-        np.add.reduceat(continues, run_starts, dtype=np.int64) if len(run_starts) else run_starts
-    )
     counts = cuts.numbers[which]
     run_ends = np.cumsum(counts)
-    # Numbers of messages without a template are in no parameter: skip them.
-    lengths = cuts.lengths[which] + _between(extra, run_ends - counts, run_ends)
+    lengths = cuts.lengths[which] + _between(_dropped_by_number(text), run_ends - counts, run_ends)
     constants = cuts.constants[which]
     before = np.concatenate(([0], np.cumsum(constants + lengths)))
     starts = text.offsets[:-1][owner] + before[:-1] - before[lists[:-1]][owner] + constants
     return _lists(text, starts, lengths, lists)
+
+
+def _dropped_by_number(text: Text) -> Ints:
+    """How many bytes of each number drop out when it collapses, in the order of the text."""
+    dropped, signs = numbers(text)
+    starts = (text.data - np.uint8(ord("0"))) < 10
+    starts &= ~dropped
+    # With a sign, the number begins at it.
+    starts[signs + 1] = False
+    starts[signs] = True
+    begins = np.flatnonzero(starts)
+    return np.diff(counts_before(dropped, np.append(begins, len(dropped))))
 
 
 def _lists(text: Text, starts: Ints, lengths: Ints, lists: Ints) -> pl.Series:

@@ -29,9 +29,7 @@ def words_of(shape: str) -> list[str]:
 def keyed_positions(skeleton: str) -> frozenset[int]:
     """Which words of a skeleton follow a key: an equals sign, or the colon of a quoted key."""
     before = [text.rstrip("\"' ") for text in skeleton.split("w")[:-1]]
-    return frozenset(
-        place for place, text in enumerate(before) if text.endswith(("=", '":', "':"))
-    )
+    return frozenset(place for place, text in enumerate(before) if text.endswith(("=", '":', "':")))
 
 
 def filled(skeleton: str, words: Iterable[str]) -> str:

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.common import Json, Source, console, print_json, print_table, told_errors, workspace
+from services.cli.common import (
+    Json,
+    Source,
+    console,
+    print_json,
+    print_table,
+    told_errors,
+    workspace,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -31,7 +31,8 @@ class Exit(IntEnum):
 
 EXIT_CODES = "0 done; 1 it failed; 2 wrong usage or input; 3 the stack does not run."
 
-console = Console()
+# Where nobody watches, lines are as long as they need to be.
+console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

@@ -40,7 +40,8 @@ def demo(
         str | None, typer.Option(help="The line format of --logs; recognised if not given.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What to call the source of --logs; its file name if not given.")
+        str | None,
+        typer.Option(help="What to call the source of --logs; its file name if not given."),
     ] = None,
 ) -> None:
     """Start the stack, take logs through ingest, training and scoring, and print what is strange.
@@ -73,7 +74,9 @@ def _sample_demo() -> None:
     state = start()
     space = workspace()
     uploaded = _upload(space.store, space.settings.bucket_logs, _keyed(simulation))
-    console.print(f"  {uploaded} of {len(simulation.files)} objects uploaded, the others were there")
+    console.print(
+        f"  {uploaded} of {len(simulation.files)} objects uploaded, the others were there"
+    )
     night = today - DAY
     console.rule("Airflow")
     run_dag("ingest_logs", {"source": SAMPLE_SOURCE})
@@ -129,9 +132,7 @@ def _own_demo(logs: Path, line_format: str | None, name: str | None) -> None:
     print_addresses(state)
 
 
-def _own_source(
-    logs: Path, example: Path, line_format: str | None, name: str | None
-) -> LogSource:
+def _own_source(logs: Path, example: Path, line_format: str | None, name: str | None) -> LogSource:
     """The source of a user's own files, proposed and written down where Airflow finds it."""
     from include.sources import dump_source
     from include.sources.detect import propose_source, source_name
@@ -183,7 +184,9 @@ def _compare(simulation: Simulation, rows: list[dict[str, Any]]) -> None:
         hits = len(flagged & set(incident.sessions))
         found += hits > 0
         mark = "[green]found[/]" if hits else "[red]not found[/]"
-        sessions = f"{hits} of {len(incident.sessions)} sessions" if incident.sessions else "no lines"
+        sessions = (
+            f"{hits} of {len(incident.sessions)} sessions" if incident.sessions else "no lines"
+        )
         console.print(f"  {mark}: {incident.kind}, {incident.description} ({sessions})")
     console.print(
         f"{found} of {len(simulation.incidents)} injected incidents found; "

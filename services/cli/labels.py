@@ -22,7 +22,9 @@ def labels() -> None:
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file.")],
     source: Annotated[str, typer.Option("--source", "-s", help="The log source.")],
-    author: Annotated[str | None, typer.Option(help="Who says so; your user name by default.")] = None,
+    author: Annotated[
+        str | None, typer.Option(help="Who says so; your user name by default.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, for those who read it later.")] = "imported",
 ) -> None:
     """Import labels from a CSV file with a header.

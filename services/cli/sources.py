@@ -46,7 +46,9 @@ def list_(json: Json = False) -> None:
 @app.command()
 def detect(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A log file.")],
-    name: Annotated[str | None, typer.Option(help="Name of the source; the file's by default.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the source; the file's by default.")
+    ] = None,
 ) -> None:
     """Propose a log source from a sample: format, sessions or windows. Prints YAML.
 
@@ -61,4 +63,4 @@ def detect(
         f"# {proposal.share_parsed:.1%} of {proposal.lines} lines parse as {proposal.format_name}",
         highlight=False,
     )
-    console.print(dump_source(proposal.source), markup=False, highlight=False, end="", soft_wrap=True)
+    typer.echo(dump_source(proposal.source), nl=False)

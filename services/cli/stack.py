@@ -54,7 +54,11 @@ def print_addresses(state: State) -> None:
                 f"{AIRFLOW_USER} / {secrets['airflow_password']}",
             ],
             ["MLflow", f"http://127.0.0.1:{ports['mlflow']}", ""],
-            ["S3", f"http://127.0.0.1:{ports['gateway']}", f"{S3_USER} / {secrets['s3_secret_key']}"],
+            [
+                "S3",
+                f"http://127.0.0.1:{ports['gateway']}",
+                f"{S3_USER} / {secrets['s3_secret_key']}",
+            ],
             ["Postgres", database_url(state, "loganalyzer").replace("+psycopg2", ""), ""],
         ],
     )
@@ -82,7 +86,9 @@ def status(json: Json = False) -> None:
             [
                 [
                     name,
-                    ("healthy" if row["healthy"] else "not healthy") if row["running"] else "stopped",
+                    ("healthy" if row["healthy"] else "not healthy")
+                    if row["running"]
+                    else "stopped",
                     row["address"],
                     row["log"],
                 ]

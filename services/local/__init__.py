@@ -8,7 +8,7 @@ Where do I go to…
 - start, recognise or stop a process? `processes.py`.
 """
 
-from services.local.stack import Stack
 from services.local.processes import StackError
+from services.local.stack import Stack
 
 __all__ = ["Stack", "StackError"]

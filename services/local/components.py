@@ -29,7 +29,7 @@ class Component(ABC):
         self.state = state
         self.log = state.folder / "logs" / f"{self.name}.log"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  not every server needs it
         """What must be done before it starts; done again, it changes nothing."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Component(ABC):
     @abstractmethod
     def is_healthy(self) -> bool: ...
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  not every server needs it
         """What must be done once it answers; done again, it changes nothing."""
 
     def environment(self) -> dict[str, str]:

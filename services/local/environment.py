@@ -28,9 +28,7 @@ AIRFLOW_USER = "admin"
 def database_url(state: State, database: str) -> str:
     """The address of one of the databases, each with a role of its own."""
     password = state.secrets[f"{database}_db_password"]
-    return (
-        f"postgresql+psycopg2://{database}:{password}@127.0.0.1:{state.ports['postgres']}/{database}"
-    )
+    return f"postgresql+psycopg2://{database}:{password}@127.0.0.1:{state.ports['postgres']}/{database}"
 
 
 def loganalyzer_environment(state: State) -> dict[str, str]:

@@ -92,9 +92,7 @@ def _usual_hour(
         begins = start + HOUR * rng.random()
         told = _told(begins, _session(rng), workflow(rng))
         # A request that the silence would cut never came at all.
-        if not any(
-            told[0].time < end and told[-1].time >= begin for begin, end in silent
-        ):
+        if not any(told[0].time < end and told[-1].time >= begin for begin, end in silent):
             records += told
     return records
 
@@ -128,9 +126,7 @@ def _told(moment: datetime, session: str, steps: list[Step]) -> list[Record]:
     return records
 
 
-def _write_files(
-    rng: Generator, folder: Path, records: list[Record]
-) -> tuple[list[Path], int]:
+def _write_files(rng: Generator, folder: Path, records: list[Record]) -> tuple[list[Path], int]:
     by_hour: dict[datetime, list[str]] = {}
     for record in sorted(records, key=lambda record: (record.time, record.text)):
         hour = record.time.replace(minute=0, second=0, microsecond=0)

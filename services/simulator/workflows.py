@@ -62,7 +62,9 @@ def write(rng: Generator) -> list[Step]:
             Step(_pause(rng, 0.05), "INFO", "store.Writer", f"replica on {node} acked in {took} ms")
         )
     steps.append(
-        Step(_pause(rng, 0.01), "INFO", "meta.Index", f"committed {size} bytes in {REPLICAS} copies")
+        Step(
+            _pause(rng, 0.01), "INFO", "meta.Index", f"committed {size} bytes in {REPLICAS} copies"
+        )
     )
     steps.append(Step(_pause(rng, 0.01), "INFO", "front.Api", "reply 201 Created"))
     return steps
@@ -71,7 +73,12 @@ def write(rng: Generator) -> list[Step]:
 def read(rng: Generator) -> list[Step]:
     steps = [
         Step(0, "INFO", "front.Api", f"GET {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(_pause(rng, 0.005), "INFO", "meta.Index", f"lookup hit after {rng.integers(1, 9)} probes"),
+        Step(
+            _pause(rng, 0.005),
+            "INFO",
+            "meta.Index",
+            f"lookup hit after {rng.integers(1, 9)} probes",
+        ),
     ]
     for _ in range(int(rng.integers(1, 4))):
         steps.append(
@@ -114,7 +121,12 @@ def repair(rng: Generator) -> list[Step]:
     return [
         Step(0, "WARN", "repair.Planner", f"copy on {lost} is out of date, planning a new one"),
         Step(_pause(rng, 5), "INFO", "repair.Planner", f"chosen {fresh} as target"),
-        Step(_pause(rng, 30), "INFO", "repair.Worker", f"copied {rng.integers(10**8)} bytes to {fresh}"),
+        Step(
+            _pause(rng, 30),
+            "INFO",
+            "repair.Worker",
+            f"copied {rng.integers(10**8)} bytes to {fresh}",
+        ),
         Step(_pause(rng, 1), "INFO", "meta.Index", f"replaced {lost} by {fresh}"),
     ]
 
@@ -127,7 +139,12 @@ def scrub(rng: Generator) -> list[Step]:
             Step(_pause(rng, 60), "INFO", "scrub.Worker", f"part {part} verified, 0 bad checksums")
         )
     steps.append(
-        Step(_pause(rng, 5), "INFO", "scrub.Worker", f"scrub of {node} done in {rng.integers(100, 400)} s")
+        Step(
+            _pause(rng, 5),
+            "INFO",
+            "scrub.Worker",
+            f"scrub of {node} done in {rng.integers(100, 400)} s",
+        )
     )
     return steps
 
@@ -137,7 +154,12 @@ def broken_client(rng: Generator) -> list[Step]:
     port = int(rng.integers(30_000, 60_000))
     return [
         Step(0, "INFO", "front.Api", f"GET {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(_pause(rng, 0.005), "INFO", "meta.Index", f"lookup hit after {rng.integers(1, 9)} probes"),
+        Step(
+            _pause(rng, 0.005),
+            "INFO",
+            "meta.Index",
+            f"lookup hit after {rng.integers(1, 9)} probes",
+        ),
         Step(
             _pause(rng, 0.5),
             "ERROR",

@@ -1,0 +1,77 @@
+"""What all tests share: the embedded stack in a folder of its own, and the real logs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from include.settings import PROJECT_ROOT, get_settings
+from include.workspace import Workspace, open_workspace
+from services.local import Stack
+
+STORES = {"postgres", "gateway", "mlflow"}
+
+
+def _use(running: Stack, patch: pytest.MonkeyPatch) -> None:
+    """Point the settings of this process at a stack."""
+    for name, value in running.environment().items():
+        patch.setenv(name, value)
+    get_settings.cache_clear()
+    open_workspace.cache_clear()
+
+
+@contextmanager
+def temporary_stack() -> Iterator[Stack]:
+    """A stack of its own, not yet started, gone afterwards.
+
+    It does not stand in pytest's folder: each session of pytest closes that to other users, and
+    Postgres runs as another one where we are root.
+    """
+    with tempfile.TemporaryDirectory(prefix="loganalyzer-") as folder:
+        own = Stack(Path(folder) / "stack")
+        try:
+            yield own
+        finally:
+            own.down()
+
+
+@pytest.fixture
+def own_stack() -> Iterator[Stack]:
+    """A stack that a test may break."""
+    with temporary_stack() as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Postgres, the S3 gateway and MLflow, for all tests of the session."""
+    with temporary_stack() as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOGANALYZER_SOURCES_PATH", str(running.folder / "sources"))
+        running.up(only=STORES)
+        _use(running, patch)
+        yield running
+
+
+@pytest.fixture
+def workspace(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A workspace without any sources yet: tests write theirs into `source_folder`."""
+    monkeypatch.setenv("LOGANALYZER_SOURCES_PATH", str(tmp_path))
+    get_settings.cache_clear()
+    open_workspace.cache_clear()
+    yield open_workspace()
+    get_settings.cache_clear()
+    open_workspace.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real labelled logs, which a user's clone does not have."""
+    folder = Path(os.environ.get("LOGANALYZER_DATA", PROJECT_ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real logs in {folder}: set LOGANALYZER_DATA to their folder")
+    return folder
