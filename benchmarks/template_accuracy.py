@@ -13,8 +13,6 @@ leaves nothing to a page of expressions for numbers.
 """
 
 import argparse
-import json
-import os
 import random
 import re
 import string
@@ -25,10 +23,10 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.report import default_data, finish
 from benchmarks.template_peers import mine_with
 from ml.templates import Catalogue, count_shapes
 
-DEFAULT_DATA = Path(os.environ.get("LOGANALYZER_DATA", "../shared/data")) / "templates"
 SLOT = "<*>"
 
 
@@ -146,7 +144,7 @@ def mean(values: Sequence[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--data", type=Path, default=default_data() / "templates")
     parser.add_argument("--seed", type=int, default=0, help="of the letters of the digit-free text")
     options = parser.parse_args()
     samples = read_samples(options.data)
@@ -164,7 +162,7 @@ def main() -> None:
             _print_row(sample.name, text, [results[miner, text][sample.name] for miner in MINERS])
         means = [_mean(list(results[miner, text].values())) for miner in MINERS]
         _print_row("mean", text, means)
-    print(json.dumps(_summary(results["ours", "as it is"], results["ours", "digit-free"])))
+    finish(_summary(results["ours", "as it is"], results["ours", "digit-free"]))
 
 
 def _print_row(name: str, text: str, values: list[Accuracy]) -> None:

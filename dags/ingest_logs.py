@@ -22,6 +22,9 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from include.assets import LAKE_EVENTS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 
+# What the UI shows for each mapped task; every one of them takes a single argument.
+NAME_OF_BATCH = "{% set b = task.op_kwargs.values() | first %}{{ b.source }} {{ b.batch_id }}"
+
 
 @dag(
     schedule=CronTriggerTimetable("10 * * * *", timezone="UTC"),
@@ -41,14 +44,14 @@ def ingest_logs():
 
         return discover_batches(open_workspace(), params["source"])
 
-    @task(map_index_template="{{ task.op_kwargs.batch.values() | join(' ') }}")
+    @task(map_index_template=NAME_OF_BATCH)
     def stage(batch: dict) -> dict:
         from include.ingest.pipeline import stage_batch
         from include.workspace import open_workspace
 
         return stage_batch(open_workspace(), **batch)
 
-    @task(map_index_template="{{ task.op_kwargs.staged.values() | join(' ') }}")
+    @task(map_index_template=NAME_OF_BATCH)
     def validate(staged: dict) -> dict:
         from include.ingest.pipeline import validate_batch
         from include.workspace import open_workspace
@@ -64,7 +67,7 @@ def ingest_logs():
 
     @task(
         outlets=[LAKE_EVENTS],
-        map_index_template="{{ task.op_kwargs.learnt.values() | join(' ') }}",
+        map_index_template=NAME_OF_BATCH,
     )
     def publish(learnt: dict) -> dict:
         from include.ingest.pipeline import publish_batch

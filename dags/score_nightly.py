@@ -55,7 +55,7 @@ def score_nightly():
 
     @task(
         outlets=[ANOMALIES],
-        map_index_template="{{ task.op_kwargs.night.values() | join(' ') }}",
+        map_index_template="{{ task.op_kwargs.night.source }} {{ task.op_kwargs.night.start }}",
     )
     def score(night: dict) -> dict:
         from include.scoring import score_night

@@ -18,6 +18,7 @@ from include.assets import CHAMPION_MODELS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 
 FAMILIES = ["novelty", "isolation_forest"]
+NAME_OF_CANDIDATE = "{% set c = task.op_kwargs.candidate %}{{ c.source }} {{ c.family }}"
 MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-time"}
 
 
@@ -71,7 +72,9 @@ def train_detectors():
             for family in params["families"]
         ]
 
-    @task(map_index_template="{{ task.op_kwargs.candidate.values() | join(' ') }}")
+    @task(
+        map_index_template=NAME_OF_CANDIDATE
+    )
     def train(candidate: dict) -> dict:
         from airflow.sdk.exceptions import AirflowSkipException
 

@@ -13,7 +13,9 @@ from include.quality.suites import SUITES, Expectation, Severity
 
 if TYPE_CHECKING:
     from great_expectations.checkpoint.checkpoint import CheckpointResult
-    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween
+    from great_expectations.expectations.core.expect_column_values_to_be_between import (
+        ExpectColumnValuesToBeBetween,
+    )
 
 # Four megabytes of fonts for each batch would be most of the pages; browsers have their own.
 FONTS = {".otf", ".ttf", ".woff", ".woff2"}
@@ -86,7 +88,9 @@ def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
 
 
 def _expectation(expected: Expectation) -> ExpectColumnValuesToBeBetween:
-    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween
+    from great_expectations.expectations.core.expect_column_values_to_be_between import (
+        ExpectColumnValuesToBeBetween,
+    )
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     return ExpectColumnValuesToBeBetween(

@@ -23,7 +23,9 @@ class AnomalyScores(PythonModel):
     def load_context(self, context: Any) -> None:
         self.model_ = Model.load(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         windows: Windows = windows_from_events(pl.from_pandas(model_input))
         scores = np.asarray(self.model_.detector.score(windows))
         return pd.DataFrame(

@@ -1,19 +1,23 @@
 """The catalogue: all templates of a source, as a value that only ever grows."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Self
 
 import numpy as np
 import polars as pl
 
-from ml.templates.digits import collapse, in_slices
-from ml.templates.masking import LIST, SLOT, mask_pattern
+from ml.templates.batch import Batch
+from ml.templates.digits import in_slices
+from ml.templates.masking import LIST, SLOT, mask_pattern, shapes_of
 from ml.templates.mining import mine
 from ml.templates.parameters import Cuts, cut, spread
 from ml.templates.patterns import PatternIndex, parts
+from ml.templates.types import common_type, type_of
 
 FRAME_SCHEMA = {
     "template_id": pl.String,
@@ -22,15 +26,20 @@ FRAME_SCHEMA = {
     "replaced_by": pl.String,
     "version": pl.Int64,
 }
-MATCH_SCHEMA = {"template_id": pl.String, "parameters": pl.List(pl.String)}
+MATCH_SCHEMA = pl.Schema([("template_id", pl.String()), ("parameters", pl.List(pl.String))])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
-    """forms: the pattern as it was at first and after each widening, the newest last."""
+    """forms: the pattern as it was at first and after each widening, the newest last.
+
+    No two forms have the same number of parameters, so events of every age render exactly.
+    parameter_types: of the newest form. round: the learning in which that form was found.
+    """
 
     template_id: str
     forms: tuple[str, ...]
+    parameter_types: tuple[str, ...]
     round: int
     replaced_by: str | None = None
 
@@ -38,10 +47,32 @@ class Template:
     def pattern(self) -> str:
         return self.forms[-1]
 
+    @property
+    def text(self) -> str:
+        """For people: each parameter as `<*>`."""
+        return self.pattern.replace(SLOT, "<*>")
 
-@dataclass(frozen=True, slots=True)
+    def can_become(self, pattern: str) -> bool:
+        return all(form.count(SLOT) != pattern.count(SLOT) for form in self.forms)
+
+    def widened(self, pattern: str, round_number: int) -> Self:
+        return replace(self, forms=(*self.forms, pattern), round=round_number)
+
+    def render(self, parameters: Sequence[str]) -> str:
+        for form in self.forms:
+            if form.count(SLOT) == len(parameters):
+                pieces = form.split(SLOT)
+                pairs = zip(pieces, [*parameters, ""], strict=True)
+                return "".join(part for pair in pairs for part in pair)
+        raise ValueError(
+            f"template {self.template_id} never had {len(parameters)} parameters; its text is "
+            f"{self.text!r}"
+        )
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """templates: by id. masks: those that the shapes were counted with."""
+    """templates: by id, those that were replaced too. masks: as given to `count_shapes`."""
 
     source: str
     masks: tuple[str, ...]
@@ -55,165 +86,210 @@ class Catalogue:
         return len(self.templates)
 
     def learn(self, shapes: pl.DataFrame) -> Self:
-        """The catalogue with the templates of these shapes (`count_shapes`) added."""
-        index = self._index()
-        unknown = [shape for shape in shapes["shape"] if index.find(shape) is None]
+        """The catalogue with the templates of these shapes (`count_shapes`) added.
+
+        Shapes that a template fits already are not mined again. The others are, together with
+        the templates: these may be widened, which keeps their id, or merged, which leaves a
+        redirect from all but the oldest.
+        """
+        unknown = [shape for shape in shapes["shape"] if self._index.find(shape) is None]
         if not unknown:
             return self
-        live = {each.pattern: each for each in self._live()}
-        mined = mine({*unknown, *live})
-        number = 1 + max((each.round for each in self.templates.values()), default=0)
-        templates = dict(self.templates)
-        members: dict[str, list[Template]] = {pattern: [] for pattern in mined.values()}
-        for pattern, template in live.items():
-            members[mined[pattern]].append(template)
-        for pattern, old in sorted(members.items()):
-            if not old:
-                template = Template(template_id_of(self.source, pattern), (pattern,), number)
-            else:
-                old = sorted(old, key=lambda each: (each.round, each.template_id))
-                template = old[0]
-                if template.pattern != pattern:
-                    template = replace(template, forms=(*template.forms, pattern), round=number)
-                for other in old[1:]:
-                    templates[other.template_id] = replace(other, replaced_by=template.template_id)
-            templates[template.template_id] = template
-        return replace(self, templates=templates)
+        live = {each.pattern: each for each in self._live}
+        found: dict[str, list[Template]] = defaultdict(list)
+        for shape, pattern in mine({*unknown, *live}).items():
+            found[pattern] += [live[shape]] if shape in live else []
+        learnt = replace(self, templates=self._renewed(found))
+        return learnt._with_types(shapes.filter(pl.col("shape").is_in(unknown))["example"])
 
-    def match(self, messages: pl.Series) -> pl.DataFrame:
+    def match(self, messages: pl.Series | Batch) -> pl.DataFrame:
         """`template_id` and `parameters` for each message; both null where none matches."""
-        known = messages.is_not_null()
-        if not known.all():
-            found = self.match(messages.filter(known))
-            places = pl.DataFrame({"place": known.arg_true()}).hstack(found)
-            rows = pl.DataFrame({"place": pl.int_range(len(messages), eager=True)})
-            return rows.join(
-                places.cast({"place": pl.Int64}), on="place", how="left", maintain_order="left"
-            ).drop("place")
-        if not len(messages):
-            return pl.DataFrame(schema=MATCH_SCHEMA)
-        collapsed = collapse(messages).alias("collapsed").to_frame()
-        texts = collapsed.unique().with_row_index("row")
-        rows = (
-            collapsed.join(texts, on="collapsed", how="left", maintain_order="left")["row"]
-            .cast(pl.Int64)
-            .to_numpy()
+        batch = Batch.of(messages)
+        if not len(batch.known):
+            return batch.on_every_row(pl.DataFrame(schema=MATCH_SCHEMA))
+        texts = batch.distinct["collapsed"]
+        ids, cuts = self._cuts(texts)
+        numbered = pl.DataFrame({"collapsed": texts, "row": np.arange(len(texts))})
+        rows = _looked_up(batch.collapsed, numbered).to_numpy()
+        parameters = in_slices(
+            lambda part, start: cut(part, rows[start : start + len(part)], cuts), batch.known
         )
-        ids, cuts = self._resolve(texts["collapsed"])
-        template_ids = ids.gather(rows)
-        parameters = pl.concat(
-            in_slices(
-                lambda part, start: cut(part, rows[start : start + len(part)], cuts), messages
-            ),
-            rechunk=False,
-        )
-        return pl.DataFrame({"template_id": template_ids, "parameters": parameters}).with_columns(
-            pl.when(pl.col("template_id").is_not_null()).then(pl.col("parameters"))
-        )
+        matched = pl.DataFrame(
+            {"template_id": ids.gather(rows), "parameters": pl.concat(parameters, rechunk=False)}
+        ).with_columns(pl.when(pl.col("template_id").is_not_null()).then(pl.col("parameters")))
+        return batch.on_every_row(matched)
 
-    def _resolve(self, collapsed: pl.Series) -> tuple[pl.Series, Cuts]:
-        """The template of each collapsed text, null for none, and where its parameters lie."""
-        steps = collapsed.to_frame("collapsed").select(
-            masked=pl.col("collapsed").str.replace_all(mask_pattern(self.masks), SLOT),
-            values=pl.col("collapsed").str.extract_all(mask_pattern(self.masks)),
+    def identify(self, messages: pl.Series | Batch) -> pl.Series:
+        """`template_id` for each message, null where none matches: `match` without parameters."""
+        batch = Batch.of(messages)
+        shapes = batch.distinct.select(
+            "collapsed", shape=shapes_of(pl.col("collapsed"), self.masks)
         )
-        steps = steps.with_columns(
-            shape=pl.col("masked").str.replace_all(LIST, SLOT),
-            lists=pl.col("masked").str.extract_all(LIST),
-        )
-        index = self._index()
-        ids_by_pattern = {each.pattern: each.template_id for each in self._live()}
-        shapes = steps["shape"].unique()
-        patterns = [index.find(shape) for shape in shapes]
-        table = pl.DataFrame(
-            {
-                "shape": shapes,
-                "template_id": [
-                    ids_by_pattern[pattern] if pattern is not None else None for pattern in patterns
-                ],
-                "words": [
-                    parts(pattern or shape, shape)
-                    for pattern, shape in zip(patterns, shapes, strict=True)
-                ],
-                "constants": [
-                    [len(piece.encode()) for piece in (pattern or shape).split(SLOT)[:-1]]
-                    for pattern, shape in zip(patterns, shapes, strict=True)
-                ],
-            },
-            schema_overrides={
-                "template_id": pl.String,
-                "words": pl.List(pl.String),
-                "constants": pl.List(pl.Int64),
-            },
-        )
-        steps = steps.join(table, on="shape", how="left", maintain_order="left")
-        values = _flat(steps["values"])
-        sizes = values.str.len_bytes().cast(pl.Int64).to_numpy()
-        counts = values.str.count_matches("0", literal=True).cast(pl.Int64).to_numpy()
-        sizes, counts = spread(_flat(steps["lists"]), SLOT, sizes, counts)
-        sizes, counts = spread(_flat(steps["words"]), SLOT, sizes, counts)
-        per_text = steps["words"].list.len().cast(pl.Int64).to_numpy()
-        offsets = np.concatenate(([0], np.cumsum(per_text)))
-        constants = _flat(steps["constants"]).cast(pl.Int64).to_numpy()
-        return steps["template_id"], Cuts(offsets, sizes, counts, constants)
+        table = shapes.join(self._table(shapes["shape"].unique()), on="shape")
+        ids = _looked_up(batch.collapsed, table.select("collapsed", "template_id"))
+        return batch.on_every_row(ids.to_frame())["template_id"]
+
+    def resolve(self, template_id: str) -> str:
+        """The id that a template goes by today: its own, or that of the one it was merged into."""
+        replaced_by = self.templates[template_id].replaced_by
+        return template_id if replaced_by is None else self.resolve(replaced_by)
 
     def text(self, template_id: str) -> str:
-        """For people: each variable part as `<*>`."""
-        return self.templates[template_id].pattern.replace(SLOT, "<*>")
+        """For people: each parameter as `<*>`."""
+        return self.templates[template_id].text
 
     def render(self, template_id: str, parameters: Sequence[str]) -> str:
         """The message, exactly as it was. Raises ValueError for a wrong number of parameters."""
-        for form in self.templates[template_id].forms:
-            constants = form.split(SLOT)
-            if len(parameters) == len(constants) - 1:
-                pairs = zip(constants, [*parameters, ""], strict=True)
-                return "".join(part for pair in pairs for part in pair)
-        raise ValueError(
-            f"template {template_id} has no form with {len(parameters)} variable parts"
-        )
+        return self.templates[template_id].render(parameters)
 
     def to_frame(self) -> pl.DataFrame:
         """One row a template, in the order of the ids; `from_frame` reads it back."""
         rows = [
-            (
-                key,
-                self.text(key).replace("\0", "␀"),
-                json.dumps(
-                    {"round": each.round, "forms": [form.split(SLOT) for form in each.forms]}
-                ),
-                each.replaced_by,
-                len(each.forms),
-            )
+            (key, each.text.replace("\0", "␀"), _body(each), each.replaced_by, len(each.forms))
             for key, each in sorted(self.templates.items())
         ]
         return pl.DataFrame(rows, schema=FRAME_SCHEMA, orient="row")
 
     @classmethod
     def from_frame(cls, source: str, masks: Sequence[str], frame: pl.DataFrame) -> Self:
-        templates = {}
-        for row in frame.iter_rows(named=True):
-            body = json.loads(row["body"])
-            forms = tuple(SLOT.join(pieces) for pieces in body["forms"])
-            templates[row["template_id"]] = Template(
-                row["template_id"], forms, body["round"], row["replaced_by"]
-            )
+        templates = {
+            template_id: _template(template_id, body, replaced_by)
+            for template_id, body, replaced_by in frame.select(
+                "template_id", "body", "replaced_by"
+            ).iter_rows()
+        }
         return cls(source, tuple(masks), templates)
 
+    @cached_property
     def _live(self) -> list[Template]:
-        return [each for each in self.templates.values() if each.replaced_by is None]
+        """The templates that match, in the order in which they do: old and narrow ones first."""
+        return sorted(
+            (each for each in self.templates.values() if each.replaced_by is None),
+            key=lambda each: (each.round, each.pattern.count(SLOT), each.pattern),
+        )
 
+    @cached_property
     def _index(self) -> PatternIndex:
-        index = PatternIndex()
-        for each in sorted(
-            self._live(), key=lambda each: (each.round, each.pattern.count(SLOT), each.pattern)
-        ):
-            index.add(each.pattern)
-        return index
+        return PatternIndex.of(each.pattern for each in self._live)
+
+    def _renewed(self, found: dict[str, list[Template]]) -> dict[str, Template]:
+        """The templates after a round. found: which of them each mined pattern takes in."""
+        this_round = 1 + max((each.round for each in self.templates.values()), default=0)
+        templates = dict(self.templates)
+        for pattern, members in sorted(found.items()):
+            oldest_first = sorted(members, key=lambda each: (each.round, each.template_id))
+            survivor = next(
+                (
+                    each
+                    for each in oldest_first
+                    if each.pattern == pattern or each.can_become(pattern)
+                ),
+                None,
+            )
+            if survivor is None:
+                survivor = self._new(pattern, this_round)
+            elif survivor.pattern != pattern:
+                survivor = survivor.widened(pattern, this_round)
+            templates[survivor.template_id] = survivor
+            for each in members:
+                if each.template_id != survivor.template_id:
+                    templates[each.template_id] = replace(each, replaced_by=survivor.template_id)
+        return templates
+
+    def _new(self, pattern: str, round_number: int) -> Template:
+        salt = 0
+        while (template_id := template_id_of(self.source, pattern, salt)) in self.templates:
+            salt += 1
+        return Template(template_id, (pattern,), (), round_number)
+
+    def _with_types(self, examples: pl.Series) -> Self:
+        """The catalogue with the parameter types that these messages show."""
+        types: dict[str, list[set[str]]] = {}
+        for template_id, parameters in self.match(examples).iter_rows():
+            own = types.setdefault(template_id, [set() for _ in parameters])
+            for known, value in zip(own, parameters, strict=True):
+                known.add(type_of(value))
+        templates = dict(self.templates)
+        for template_id, found in types.items():
+            template = templates[template_id]
+            before = template.parameter_types
+            if len(before) == len(found):
+                found = [{*new, old} for new, old in zip(found, before, strict=True)]
+            typed = tuple(map(common_type, found))
+            templates[template_id] = replace(template, parameter_types=typed)
+        return replace(self, templates=templates)
+
+    def _table(self, shapes: pl.Series) -> pl.DataFrame:
+        """For each distinct shape: its template, the parts of it in slots, and what is between."""
+        patterns = [self._index.find(shape) for shape in shapes]
+        ids = {each.pattern: each.template_id for each in self._live}
+        pairs = [(found or shape, shape) for found, shape in zip(patterns, shapes, strict=True)]
+        return pl.DataFrame(
+            {
+                "shape": shapes,
+                "template_id": [None if found is None else ids[found] for found in patterns],
+                "words": [parts(pattern, shape) for pattern, shape in pairs],
+                "constants": [
+                    [len(piece.encode()) for piece in pattern.split(SLOT)[:-1]]
+                    for pattern, _ in pairs
+                ],
+            },
+            schema={
+                "shape": pl.String,
+                "template_id": pl.String,
+                "words": pl.List(pl.String),
+                "constants": pl.List(pl.Int64),
+            },
+        )
+
+    def _cuts(self, collapsed: pl.Series) -> tuple[pl.Series, Cuts]:
+        """The template of each collapsed text, null for none, and where its parameters lie."""
+        pattern = mask_pattern(self.masks)
+        steps = collapsed.to_frame("collapsed").select(
+            masked=pl.col("collapsed").str.replace_all(pattern, SLOT),
+            values=pl.col("collapsed").str.extract_all(pattern),
+        )
+        steps = steps.with_columns(
+            shape=pl.col("masked").str.replace_all(LIST, SLOT),
+            lists=pl.col("masked").str.extract_all(LIST),
+        )
+        table = self._table(steps["shape"].unique())
+        steps = steps.join(table, on="shape", how="left", maintain_order="left")
+        values = _flat(steps["values"])
+        lengths = values.str.len_bytes().cast(pl.Int64).to_numpy()
+        numbers = values.str.count_matches("0", literal=True).cast(pl.Int64).to_numpy()
+        for step in ("lists", "words"):
+            lengths, numbers = spread(_flat(steps[step]), SLOT, lengths, numbers)
+        per_text = steps["words"].list.len().cast(pl.Int64).to_numpy()
+        offsets = np.concatenate(([0], np.cumsum(per_text)))
+        constants = _flat(steps["constants"]).to_numpy()
+        return steps["template_id"], Cuts(offsets, lengths, numbers, constants)
 
 
-def template_id_of(source: str, first_pattern: str) -> str:
-    """Twelve hexadecimal digits that follow from the source and the template as first seen."""
-    return sha256(f"{source}\n{first_pattern}".encode()).hexdigest()[:12]
+def template_id_of(source: str, first_pattern: str, salt: int = 0) -> str:
+    """Twelve hexadecimal digits that follow from the source and the template as first seen.
+
+    salt: which try this is, where a template that was widened since has the id already.
+    """
+    written = f"{source}\n{first_pattern}" + "\n" * salt
+    return sha256(written.encode()).hexdigest()[:12]
+
+
+def _body(template: Template) -> str:
+    forms = [form.split(SLOT) for form in template.forms]
+    return json.dumps({"forms": forms, "types": template.parameter_types, "round": template.round})
+
+
+def _template(template_id: str, body: str, replaced_by: str | None) -> Template:
+    read = json.loads(body)
+    forms = tuple(SLOT.join(pieces) for pieces in read["forms"])
+    return Template(template_id, forms, tuple(read["types"]), read["round"], replaced_by)
+
+
+def _looked_up(collapsed: pl.Series, table: pl.DataFrame) -> pl.Series:
+    """The second column of a table for each text; the first holds the distinct texts."""
+    key, value = table.columns
+    return collapsed.to_frame(key).join(table, on=key, how="left", maintain_order="left")[value]
 
 
 def _flat(lists: pl.Series) -> pl.Series:

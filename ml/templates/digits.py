@@ -111,4 +111,5 @@ def counts_before(flags: Bools, places: Ints) -> Ints:
     before = np.cumsum(np.bitwise_count(packed), dtype=np.int64)
     octets, rest = places >> 3, places & 7
     partly = packed[octets] & (0xFF00 >> rest).astype(np.uint8)
-    return before[octets] - np.bitwise_count(packed[octets]) + np.bitwise_count(partly)
+    found: Ints = before[octets] - np.bitwise_count(packed[octets]) + np.bitwise_count(partly)
+    return found

@@ -78,7 +78,13 @@ def _lists(text: Text, starts: Ints, lengths: Ints, lists: Ints) -> pl.Series:
     strings = pa.Array.from_buffers(
         pa.large_string(), len(starts), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
-    return pl.Series(pa.LargeListArray.from_arrays(pa.array(lists), strings))
+    # From buffers: pyarrow would import pandas to read an array of numpy's.
+    nested = pa.large_list(pa.large_string())
+    return pl.Series(
+        pa.Array.from_buffers(
+            nested, len(lists) - 1, [None, pa.py_buffer(lists)], children=[strings]
+        )
+    )
 
 
 def _between(values: Ints, starts: Ints, ends: Ints) -> Ints:

@@ -7,6 +7,7 @@ word; all other tokens fit themselves.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from ml.templates.masking import SLOT
 
@@ -18,7 +19,7 @@ _WORD = re.compile(rf"[^{_DELIMITERS}]+|{_EMPTY}")
 
 
 def skeleton_of(shape: str) -> str:
-    """The delimiters of a shape, with one letter for each word: patterns fit within one skeleton."""
+    """The delimiters of a shape, with one letter for each word; patterns fit within one."""
     return _WORD.sub("w", shape)
 
 
@@ -52,7 +53,14 @@ class PatternIndex:
     _by_skeleton: dict[str, list[tuple[list[str], str]]] = field(default_factory=dict)
     _exact: set[str] = field(default_factory=set)
 
-    def add(self, pattern: str) -> None:
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Self:
+        index = cls()
+        for pattern in patterns:
+            index._add(pattern)
+        return index
+
+    def _add(self, pattern: str) -> None:
         self._exact.add(pattern)
         if SLOT in words_of(pattern):
             same = self._by_skeleton.setdefault(skeleton_of(pattern), [])

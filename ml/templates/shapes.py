@@ -8,25 +8,20 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from ml.templates.digits import collapse
+from ml.templates.batch import Batch
 from ml.templates.masking import shapes_of
 
 SHAPE_SCHEMA = {"shape": pl.String, "count": pl.UInt64, "example": pl.String}
 
 
-def count_shapes(messages: pl.Series, masks: Sequence[str] = ()) -> pl.DataFrame:
+def count_shapes(messages: pl.Series | Batch, masks: Sequence[str] = ()) -> pl.DataFrame:
     """The distinct shapes of messages: `shape`, `count` (uint64) and `example`, a message.
 
     messages: strings; nulls count for nothing. masks: see `masking.mask_pattern`. The same
     messages in any order give the same rows, in the order of the shapes.
     """
-    known = messages.drop_nulls()
-    counted = (
-        pl.DataFrame({"collapsed": collapse(known), "example": known})
-        .group_by("collapsed")
-        .agg(count=pl.len().cast(pl.UInt64), example=pl.col("example").min())
-    )
-    return _grouped(counted.with_columns(shape=shapes_of(pl.col("collapsed"), masks)))
+    distinct = Batch.of(messages).distinct
+    return _grouped(distinct.with_columns(shape=shapes_of(pl.col("collapsed"), masks)))
 
 
 def merge_shapes(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -1,0 +1,182 @@
+"""How fast are templates mined: ours, drain3, tipping, and what polars alone would take.
+
+    python -m benchmarks.templates [--lines N] [--scale-lines N]
+
+Takes the messages of the whole of HDFS_2pct and BGL_100k (below LOGANALYZER_DATA), repeats them
+with fresh digits up to N lines, and gives the same lines to each miner, one after the other, in
+the same run. Every miner reads messages that are in memory already, in the form it takes them,
+and says for each line which template it is. Prints lines per second, and one JSON line of ratios.
+
+- ours: `count_shapes`, `learn` and `identify`, a batch at a time; and with parameters (`match`).
+- floor: one `\\d+` replacement and a distinct count in polars.
+- drain3 masks block ids, addresses, hexadecimal and other numbers; tipping has its defaults,
+  without templates and masks of parameters, which it would take longer for.
+
+Last, time per line and peak memory of ours at 1 million and at --scale-lines.
+"""
+
+import argparse
+import gzip
+import json
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import polars as pl
+
+from benchmarks.report import default_data, finish
+from benchmarks.template_peers import PEERS, run
+from ml.templates import Batch, Catalogue, count_shapes
+from ml.templates.digits import Text
+
+SOURCES = {
+    "HDFS_2pct": ("hdfs/HDFS_2pct.log.gz", r"^\d{6} \d{6} \d+ \w+ [^:]+: (.*)$"),
+    "BGL_100k": ("bgl/BGL_100k.log.gz", r"^(?:\S+ ){9}(.*)$"),
+}
+BATCH_LINES = 500_000
+
+
+def read_messages(name: str) -> pl.Series:
+    path, header = SOURCES[name]
+    with gzip.open(default_data() / path, "rt", encoding="utf-8", errors="replace") as stream:
+        lines = pl.Series("message", stream.read().split("\n")[:-1])
+    return lines.str.extract(header).fill_null("")
+
+
+def batches(messages: pl.Series, lines: int) -> Iterator[pl.Series]:
+    """The messages again and again, each time with fresh digits, in batches."""
+    made = 0
+    for seed in range(10**9):
+        fresh = messages if not seed else _with_fresh_digits(messages, seed)
+        for start in range(0, len(fresh), BATCH_LINES):
+            part = fresh.slice(start, min(BATCH_LINES, lines - made))
+            made += len(part)
+            yield part
+            if made == lines:
+                return
+
+
+def _with_fresh_digits(messages: pl.Series, seed: int) -> pl.Series:
+    text = Text.of(messages)
+    data = text.data.copy()
+    digits = np.flatnonzero((data - np.uint8(ord("0"))) < 10)
+    fresh = np.random.default_rng(seed).integers(0, 10, len(digits), dtype=np.uint8)
+    data[digits] = fresh + np.uint8(ord("0"))
+    return Text(data, text.offsets).series()
+
+
+def joined(parts: Iterator[pl.Series]) -> Iterator[pl.Series]:
+    """The same lines in batches of the full size."""
+    held: list[pl.Series] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= BATCH_LINES:
+            yield pl.concat(held).rechunk()
+            held = []
+    if held:
+        yield pl.concat(held).rechunk()
+
+
+def ours(parts: Iterator[pl.Series], *, parameters: bool) -> float:
+    """Seconds, without the making of the batches."""
+    catalogue = Catalogue.empty("benchmark")
+
+    def mine(messages: pl.Series) -> None:
+        nonlocal catalogue
+        batch = Batch(messages)
+        catalogue = catalogue.learn(count_shapes(batch))
+        found = catalogue.match(batch) if parameters else catalogue.identify(batch)
+        if len(found) != len(messages):
+            raise RuntimeError("a line got lost")
+
+    return _seconds(mine, parts)
+
+
+def floor(parts: Iterator[pl.Series]) -> float:
+    return _seconds(lambda each: each.str.replace_all(r"\d+", "0").n_unique(), parts)
+
+
+def floor_streaming(parts: Iterator[pl.Series]) -> float:
+    """The floor by polars' streaming engine, which uses both cores for one column."""
+    collapsed = pl.col("message").str.replace_all(r"\d+", "0")
+    return _seconds(
+        lambda each: (
+            each.alias("message")
+            .to_frame()
+            .lazy()
+            .group_by(collapsed)
+            .len()
+            .collect(engine="streaming")
+        ),
+        parts,
+    )
+
+
+def _seconds(work: Callable[[pl.Series], object], parts: Iterator[pl.Series]) -> float:
+    seconds = 0.0
+    for part in parts:
+        started = perf_counter()
+        work(part)
+        seconds += perf_counter() - started
+    return seconds
+
+
+def peer(name: str, parts: Iterator[pl.Series]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "messages.txt", Path(folder) / "mined.json"
+        with source.open("w", encoding="utf-8") as stream:
+            for number, part in enumerate(parts):
+                stream.write("\n" * (number > 0) + "\n".join(part.to_list()))
+        run(name, source, target, ["--masked"])
+        return float(json.loads(target.read_text("utf-8"))["seconds"])
+
+
+def measure(name: str, lines: int) -> dict[str, float]:
+    """Lines per second of each miner on this source."""
+    messages = read_messages(name)
+
+    def parts() -> Iterator[pl.Series]:
+        return joined(batches(messages, lines))
+
+    ours(joined(batches(messages, BATCH_LINES)), parameters=False)  # warms up
+    seconds = {
+        "ours": ours(parts(), parameters=False),
+        "ours with parameters": ours(parts(), parameters=True),
+        "floor": min(floor(parts()), floor_streaming(parts())),
+        **{each: peer(each, parts()) for each in PEERS},
+    }
+    rates = {miner: lines / taken for miner, taken in seconds.items()}
+    for miner, rate in rates.items():
+        print(f"{name:<10} {miner:<22}{rate:>13,.0f} lines/s", flush=True)
+    return rates
+
+
+def measure_scale(lines: int) -> None:
+    messages = read_messages("HDFS_2pct")
+    for count in (1_000_000, lines):
+        seconds = ours(joined(batches(messages, count)), parameters=False)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{count:>12,} lines: {seconds / count * 1e9:.0f} ns a line, peak {peak_mb:.0f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--lines", type=int, default=5_000_000)
+    parser.add_argument("--scale-lines", type=int, default=20_000_000)
+    options = parser.parse_args()
+    measure_scale(options.scale_lines)
+    rates = {name: measure(name, options.lines) for name in SOURCES}
+    ratios = {
+        f"ratio_to_{other}": {
+            name: round(found["ours"] / found[other], 2) for name, found in rates.items()
+        }
+        for other in ("drain3", "tipping", "floor")
+    }
+    finish(ratios)
+
+
+if __name__ == "__main__":
+    main()
