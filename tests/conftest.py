@@ -57,6 +57,17 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def airflow_stack() -> Iterator[Stack]:
+    """The whole stack with Airflow's processes, for the tests of one module."""
+    with temporary_stack() as running, pytest.MonkeyPatch.context() as patch:
+        running.up()
+        _use(running, patch)
+        yield running
+        open_workspace.cache_clear()
+        get_settings.cache_clear()
+
+
 @pytest.fixture
 def workspace(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A workspace without any sources yet: tests write theirs into `source_folder`."""

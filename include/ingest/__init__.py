@@ -4,7 +4,9 @@ Where do I go to…
 - see the steps, as the DAG calls them? `pipeline.py`.
 - read another compression or encoding? `decode.py`.
 - change what makes a record out of lines? `records.py`.
-- change how a header becomes columns? `parse.py`; the expressions are in `include/sources`.
+- change how the fields of a header are found? `headers.py`; the expressions are in
+  `include/sources`.
+- change how those fields become an event, or why a line is refused? `parse.py`, `times.py`.
 - see what a batch is and what is said of each object? `batches.py`.
 - change what is staged or published? `stage.py` and `publish.py`.
 """

@@ -14,6 +14,9 @@ import zlib
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
 import zstandard
 
 from include.objects import ByteStream
@@ -21,69 +24,108 @@ from include.objects import ByteStream
 BLOCK_BYTES = 4 * 2**20
 # A longer line is cut to one character more than this, by which it is known.
 LONGEST_LINE = 2**20
+# Enough bytes to hold that many characters, whichever they are.
+LONGEST_LINE_BYTES = 4 * (LONGEST_LINE + 2)
+# A few bytes of Zstandard may stand for very many: small sips keep what comes out bounded.
+ZSTD_SIP_BYTES = 2**12
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+NEWLINE = ord("\n")
 
 
 class UnreadableObject(ValueError):
     """The object is damaged; the message says how far it could be read."""
 
 
-def read_lines(stream: ByteStream, chunk_lines: int) -> Iterator[list[str]]:
-    """The lines of an object, `chunk_lines` or fewer at a time, without their ends.
+def read_lines(stream: ByteStream, chunk_lines: int) -> Iterator[pl.Series]:
+    """The lines of an object, `chunk_lines` or fewer at a time, as strings without their ends.
 
     Raises UnreadableObject for damaged compression.
     """
-    lines: list[str] = []
-    pending = ""
-    for text in _texts(stream):
-        parts = (pending + text).split("\n")
-        pending = parts.pop()[: LONGEST_LINE + 1]
-        lines += parts
+    lines = pl.Series("line", [], pl.String)
+    for block in _whole_lines(_utf8(_decompressed(stream))):
+        lines = pl.concat([lines, _split(block)])
         while len(lines) >= chunk_lines:
-            yield [_clean(line) for line in lines[:chunk_lines]]
-            del lines[:chunk_lines]
+            yield lines[:chunk_lines].rechunk()
+            lines = lines[chunk_lines:]
+    if len(lines):
+        yield lines.rechunk()
+
+
+def _split(block: bytes) -> pl.Series:
+    """The lines of a block that ends with a line's end."""
+    text = _storable(block)
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE) + 1
+    if np.diff(ends, prepend=0).max() > LONGEST_LINE:
+        parts = text.decode().split("\n")[:-1]
+        cut = [part.removesuffix("\r")[: LONGEST_LINE + 1] for part in parts]
+        return pl.Series("line", cut, pl.String)
+    # The text is already laid out as Arrow wants it: only the offsets are missing.
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
+    return pl.Series("line", lines).str.strip_suffix("\n").str.strip_suffix("\r")
+
+
+def _storable(block: bytes) -> bytes:
+    """Valid UTF-8 without NUL. Newlines are part of no other character, so that what a block
+    becomes does not depend on its neighbours."""
+    if b"\x00" in block:
+        block = block.replace(b"\x00", "\u2400".encode())
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors="replace").encode()
+    return block
+
+
+def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut only after a line's end; what nobody will read of an endless line is
+    dropped."""
+    pending = b""
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield pending + block[:end]
+            pending = b""
+        pending = (pending + block[end:])[:LONGEST_LINE_BYTES]
     if pending:
-        lines.append(pending)
-    while lines:
-        yield [_clean(line) for line in lines[:chunk_lines]]
-        del lines[:chunk_lines]
+        yield pending + b"\n"
 
 
-def _clean(line: str) -> str:
-    return line.removesuffix("\r")[: LONGEST_LINE + 1]
-
-
-def _texts(stream: ByteStream) -> Iterator[str]:
-    blocks = _decompressed(stream)
-    first = next(blocks, b"")
-    is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    decoder = codecs.getincrementaldecoder("utf-16" if is_utf16 else "utf-8-sig")("replace")
-    for block in chain([first], blocks):
-        yield _storable(decoder.decode(block))
-    yield _storable(decoder.decode(b"", final=True))
-
-
-def _storable(text: str) -> str:
-    return text.replace("\x00", "\u2400") if "\x00" in text else text
+def _utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Text of either encoding as UTF-8, without the byte order mark."""
+    first = b""
+    while len(first) < len(codecs.BOM_UTF8) and (more := next(blocks, b"")):
+        first += more
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        for block in chain([first], blocks):
+            yield decoder.decode(block).encode()
+        yield decoder.decode(b"", final=True).encode()
+    else:
+        yield from chain([first.removeprefix(codecs.BOM_UTF8)], blocks)
 
 
 class _FromStart:
-    """A stream with the bytes put back that were read to recognise it."""
+    """A stream with the bytes put back that were read to recognise it.
+
+    position: how many of its bytes have been read.
+    """
 
     def __init__(self, head: bytes, stream: ByteStream) -> None:
         self.head = head
         self.stream = stream
+        self.position = 0
 
-    def read(self, size: int = -1) -> bytes:
-        if not self.head:
-            return self.stream.read(size) if size >= 0 else self.stream.read()
-        taken = self.head if size < 0 else self.head[:size]
-        self.head = self.head[len(taken) :]
-        return taken + self.stream.read() if size < 0 else taken
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        taken = self.head[:size] or self.stream.read(size)
+        self.head = self.head[size:]
+        self.position += len(taken)
+        return taken
 
 
 def _decompressed(stream: ByteStream) -> Iterator[bytes]:
+    """Blocks of at least one byte."""
     head = b""
     while len(head) < len(ZSTD_MAGIC) and (more := stream.read(len(ZSTD_MAGIC) - len(head))):
         head += more
@@ -93,45 +135,50 @@ def _decompressed(stream: ByteStream) -> Iterator[bytes]:
     elif head.startswith(ZSTD_MAGIC):
         yield from _unzstd(whole)
     else:
-        while block := whole.read(BLOCK_BYTES):
+        while block := whole.read():
             yield block
 
 
 def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
-    done = 0
     with gzip.GzipFile(fileobj=stream) as unzipped:  # type: ignore[call-overload]
         while True:
             try:
                 block = unzipped.read(BLOCK_BYTES)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UnreadableObject(
-                    f"damaged gzip after {done} bytes of text ({error}): upload the object again"
-                ) from error
+                raise UnreadableObject(_damage("gzip", stream, str(error))) from error
             if not block:
                 return
-            done += len(block)
             yield block
 
 
 def _unzstd(stream: _FromStart) -> Iterator[bytes]:
-    done = 0
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    data = stream.read(BLOCK_BYTES)
+    block = bytearray()
     try:
-        while data:
-            block = frame.decompress(data)
-            done += len(block)
-            yield block
-            data = frame.unused_data if frame.eof else b""
-            data = data or stream.read(BLOCK_BYTES)
-            if frame.eof and data:
-                frame = zstandard.ZstdDecompressor().decompressobj()
+        for piece in _zstd_pieces(stream):
+            block += piece
+            if len(block) >= BLOCK_BYTES:
+                yield bytes(block)
+                block.clear()
     except zstandard.ZstdError as error:
-        raise UnreadableObject(
-            f"damaged Zstandard after {done} bytes of text ({error}): upload the object again"
-        ) from error
+        raise UnreadableObject(_damage("Zstandard", stream, str(error))) from error
+    if block:
+        yield bytes(block)
+
+
+def _zstd_pieces(stream: _FromStart) -> Iterator[bytes]:
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    while data := stream.read(ZSTD_SIP_BYTES):
+        while data:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(data)
+            data = frame.unused_data if frame.eof else b""
     if not frame.eof:
-        raise UnreadableObject(
-            f"Zstandard ends in the middle of a frame, after {done} bytes of text: upload the "
-            "object again"
-        )
+        raise zstandard.ZstdError("it ends in the middle of a frame")
+
+
+def _damage(compression: str, stream: _FromStart, found: str) -> str:
+    return (
+        f"damaged {compression} at or before byte {stream.position} ({found}): upload the object "
+        "again"
+    )

@@ -15,35 +15,38 @@ LONGEST_RECORD = 1000
 class Block:
     """Whole records.
 
-    lines: strings; is_start: whether each starts a record; first_line_number: from one.
+    lines: one row a line: `line`, `is_start` (whether it starts a record), and the fields that
+        were read of it.
+    first_line_number: from one.
     overruns: the block starts with lines beyond the bound of a record in an earlier block.
     """
 
-    lines: pl.Series
-    is_start: pl.Series
+    lines: pl.DataFrame
     first_line_number: int
     overruns: bool
 
 
 def whole_records(
-    chunks: Iterable[list[str]], starts_record: Callable[[pl.Series], pl.Series]
+    chunks: Iterable[pl.Series], read_headers: Callable[[pl.Series], pl.DataFrame]
 ) -> Iterator[Block]:
-    """Chunks of lines, cut anew so that each record's lines lie in one block."""
-    held: list[str] = []
+    """Chunks of lines, cut anew so that each record's lines lie in one block.
+
+    read_headers: from lines to `Block.lines`; it sees every line once, in order.
+    """
+    held: pl.DataFrame | None = None
     number, overruns = 1, False
     for chunk in chunks:
-        lines = pl.Series("line", held + chunk, pl.String)
-        is_start = starts_record(lines)
-        positions = is_start.arg_true()
-        last = int(positions[-1]) if len(positions) else 0
+        fresh = read_headers(chunk)
+        lines = fresh if held is None else pl.concat([held, fresh])
+        starts = lines["is_start"].arg_true()
+        last = int(starts[-1]) if len(starts) else 0
         # What follows the last start may go on in the next chunk, but not without end.
         cut = last if len(lines) - last <= LONGEST_RECORD else len(lines)
         if cut:
-            yield Block(lines[:cut], is_start[:cut], number, overruns)
+            yield Block(lines[:cut], number, overruns)
             number += cut
-            if len(positions):
+            if len(starts):
                 overruns = cut > last
-        held = lines[cut:].to_list()
-    if held:
-        lines = pl.Series("line", held, pl.String)
-        yield Block(lines, starts_record(lines), number, overruns)
+        held = lines[cut:]
+    if held is not None and len(held):
+        yield Block(held, number, overruns)

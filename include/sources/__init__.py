@@ -28,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from include.sources.formats import CONTINUATION, PRESETS, LineFormat
+from include.sources.formats import CONTINUATION, PRESETS, LineFormat, check_pattern
 
 if TYPE_CHECKING:
     from ml.windows import WindowRule
@@ -83,7 +83,7 @@ class SessionWindowing(_Document):
     @field_validator("key")
     @classmethod
     def _one_group(cls, key: str) -> str:
-        if re.compile(key).groups != 1:
+        if re.compile(check_pattern(key)).groups != 1:
             raise ValueError(f"{key!r} needs exactly one group: the part that names the session")
         return key
 
@@ -182,15 +182,12 @@ class LogSource(_Document):
     @field_validator("continuation")
     @classmethod
     def _valid_pattern(cls, pattern: str) -> str:
-        re.compile(pattern)
-        return pattern
+        return check_pattern(pattern)
 
     @field_validator("masks")
     @classmethod
     def _valid_masks(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
-        for mask in masks:
-            re.compile(mask)
-        return masks
+        return tuple(check_pattern(mask) for mask in masks)
 
     @property
     def line_format(self) -> LineFormat:
@@ -200,10 +197,17 @@ class LogSource(_Document):
 def load_sources(folders: Iterable[Path]) -> dict[str, LogSource]:
     """The sources of all YAML files in the folders, by name; a later folder's replaces an
     earlier one's. Raises InvalidSource."""
-    sources = {}
+    sources: dict[str, LogSource] = {}
     for folder in folders:
+        paths: dict[str, Path] = {}
         for path in sorted(folder.glob("*.yaml")):
             source = load_source(path)
+            if source.name in paths:
+                raise InvalidSource(
+                    f"{path}: name: {source.name!r} is taken by {paths[source.name].name}; give "
+                    "each source of a folder a name of its own"
+                )
+            paths[source.name] = path
             sources[source.name] = source
     return dict(sorted(sources.items()))
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -45,6 +44,12 @@ LEADING_TIMES = [
     (r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d", "%b %e %H:%M:%S"),
     (r"\d{10}(?:\.\d{1,9})?|\d{13}", "epoch"),
 ]
+# How levels stand after the time: in brackets, Android's letters, or bare, after process numbers.
+LEADING_LEVELS = [
+    rf"\[(?P<severity>(?i:{LEVEL}))\] *",
+    r"\d+ +\d+ +(?P<severity>[VDIWEF]) ",
+    rf"(?:\d+ +){{0,2}}(?P<severity>{LEVEL})\b[ |:]*",
+]
 SESSION_KEYS = [
     r"\b((?:blk|req|request|txn|job|task|trace|sess|session|conn)_-?[0-9a-f]{4,})\b",
     r"\b(?:req|request|trace|session|txn|correlation|conn|job)(?:[-_]?id)?[=:]\s?([\w-]{4,})",
@@ -70,8 +75,9 @@ def propose_source(path: Path, name: str | None = None, preset: str | None = Non
     Raises InvalidSource where no format fits.
     """
     with path.open("rb") as stream:
-        lines = next(islice(read_lines(stream, SAMPLE_LINES), 1), [])
-    sample = pl.Series("line", [line for line in lines if line.strip()], pl.String)
+        empty = pl.Series("line", [], pl.String)
+        lines = next(read_lines(stream, SAMPLE_LINES), empty)
+    sample = lines.filter(lines.str.strip_chars() != "")
     if not len(sample):
         raise InvalidSource(f"{path}: the file holds no lines to learn a format from")
     format_name, line_format = _format_of(sample, path, preset)
@@ -82,8 +88,7 @@ def propose_source(path: Path, name: str | None = None, preset: str | None = Non
             "windowing": _windowing(sample, line_format),
         }
     )
-    share = _share_matching(sample, line_format)
-    return Proposal(source, format_name, len(sample), share)
+    return Proposal(source, format_name, len(sample), _share_read(sample, line_format))
 
 
 def source_name(path: Path) -> str:
@@ -102,17 +107,7 @@ def _format_of(sample: pl.Series, path: Path, preset: str | None) -> tuple[str, 
     best = max(PRESET_ORDER, key=lambda name: shares[name])
     if shares[best] >= LEAST_SHARE:
         return best, PRESETS[best]
-    own = [
-        LineFormat(
-            pattern=(
-                rf"^(?:\S+ )?\[?(?P<time>{time})\]?[ |:,-]*(?:\[?(?P<severity>{LEVEL})\b\]?)?"
-                r"[ |:]*(?P<message>.*)$"
-            ),
-            time=reading,
-        )
-        for time, reading in LEADING_TIMES
-    ]
-    fitting = max(own, key=lambda each: _share_read(sample, each))
+    fitting = _own_expression(sample)
     if _share_read(sample, fitting) < LEAST_SHARE:
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share)
         raise InvalidSource(
@@ -123,17 +118,25 @@ def _format_of(sample: pl.Series, path: Path, preset: str | None) -> tuple[str, 
     return "an expression of its own", fitting
 
 
+def _own_expression(sample: pl.Series) -> LineFormat:
+    """The expression that reads most times, with the kind of level that most lines have."""
+    headers = {rf"^(?:\S+ )?\[?(?P<time>{time})\]?[ |:,-]*": how for time, how in LEADING_TIMES}
+    plain = [LineFormat(pattern=rf"{each}(?P<message>.*)$", time=headers[each]) for each in headers]
+    best = max(plain, key=lambda each: _share_read(sample, each))
+    header = best.pattern.removesuffix("(?P<message>.*)$")
+    levels = max(LEADING_LEVELS, key=lambda level: sample.str.contains(header + level).sum())
+    if not sample.str.contains(header + levels).any():
+        return best
+    return LineFormat(pattern=rf"{header}(?:{levels})?(?P<message>.*)$", time=best.time)
+
+
 def _share_read(sample: pl.Series, line_format: LineFormat) -> float:
     """The share of lines whose header and time are read."""
     if line_format.kind == "json":
-        return _share_matching(sample, line_format)
+        return int(sample.str.contains(line_format.pattern).sum()) / len(sample)
     times = sample.str.extract_groups(line_format.pattern).struct.field("time")
     read = to_utc(times, line_format.time_formats, "UTC", datetime.now(UTC))
     return 1 - read.null_count() / len(sample)
-
-
-def _share_matching(sample: pl.Series, line_format: LineFormat) -> float:
-    return int(sample.str.contains(line_format.pattern).sum()) / len(sample)
 
 
 def _windowing(sample: pl.Series, line_format: LineFormat) -> dict[str, str]:

@@ -15,6 +15,26 @@ from pydantic import BaseModel, ConfigDict, field_validator
 GROUPS = ("time", "host", "severity", "component", "message")
 
 
+# What Rust's engine lacks, or reads in another way than Python's.
+NOT_SHARED = re.compile(r"\(\?(?:<?[=!]|>|\(|P=|#)|\\[1-9]|\\Z|[*+?}]\+")
+
+
+def check_pattern(pattern: str) -> str:
+    """The pattern, if both engines read it. Raises ValueError that says what is wrong with it."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    without_escapes = re.sub(r"\\[^1-9Z]", "x", pattern)
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", without_escapes)
+    if found := NOT_SHARED.search(bare):
+        raise ValueError(
+            f"{pattern!r} holds {found[0]!r}: write it without look-around, back-references, "
+            "atomic groups and possessive repeats"
+        )
+    return pattern
+
+
 class LineFormat(BaseModel):
     """How one line reads.
 
@@ -32,7 +52,7 @@ class LineFormat(BaseModel):
     @field_validator("pattern")
     @classmethod
     def _has_groups(cls, pattern: str) -> str:
-        groups = re.compile(pattern).groupindex
+        groups = re.compile(check_pattern(pattern)).groupindex
         if "message" not in groups or "time" not in groups:
             raise ValueError("the pattern needs the named groups `time` and `message`")
         return pattern
@@ -47,6 +67,7 @@ LEVEL = (
     r"TRACE|DEBUG|FINE|FINER|FINEST|CONFIG|INFO|INFORMATION|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|"
     r"CRITICAL|CRIT|FATAL|ALERT|EMERG|PANIC"
 )
+QUOTED = r'"(?:[^"\\]|\\.)*"'
 MONTH_DAY = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
 
 # What stack traces and wrapped messages look like: indented lines, and the few unindented ones
@@ -60,8 +81,8 @@ CONTINUATION = (
 PRESETS: dict[str, LineFormat] = {
     "hdfs": LineFormat(
         pattern=(
-            r"^(?P<time>\d{6} \d{6}) \d+ (?P<severity>[A-Z]+) (?P<component>[^:\s]+): "
-            r"(?P<message>.*)$"
+            r"^(?P<time>\d{6} \d{6}) \d+ (?P<severity>[A-Z]+) (?P<component>[^:\s]+):"
+            r"(?: |$)(?P<message>.*)$"
         ),
         time="%y%m%d %H%M%S",
     ),
@@ -73,38 +94,42 @@ PRESETS: dict[str, LineFormat] = {
         ),
         time="%Y-%m-%d-%H.%M.%S%.f",
     ),
+    # The thread stands before the level or after it, or, with Spring, after the process's number.
     "log4j": LineFormat(
         pattern=(
-            rf"^(?P<time>{ISO}|\d\d/\d\d/\d\d \d\d:\d\d:\d\d) +\[?(?P<severity>{LEVEL})\]? +"
-            r"(?:\[[^\]]*\] +)?(?P<component>[\w.$/-]+)(?: +\[[^\]]*\])?(?::| -) (?P<message>.*)$"
+            rf"^(?P<time>{ISO}|\d\d/\d\d/\d\d \d\d:\d\d:\d\d) +(?:\[[^\]]*\] +)?"
+            rf"\[?(?P<severity>{LEVEL})\]? +(?:\d+ +--- +)?(?:\[[^\]]*\] +)*"
+            r"(?P<component>[\w.$/-]+)(?: +\[[^\]]*\])?(?: *:| -)(?: |$)(?P<message>.*)$"
         ),
         time=("iso8601", "%y/%m/%d %H:%M:%S"),
     ),
     "python": LineFormat(
         pattern=(
             rf"^(?P<time>{ISO}) *(?:- |:|\| )? *(?:(?P<component>[\w.-]+) *(?:- |:|\| ) *)?"
-            rf"\[?(?P<severity>{LEVEL})\]? *(?:- |:|\| )? *(?P<message>.*)$"
+            rf"\[?(?P<severity>{LEVEL})\b\]? *(?:- |:|\| )? *(?P<message>.*)$"
         ),
         time="iso8601",
     ),
     "syslog_rfc3164": LineFormat(
         pattern=(
-            rf"^(?:<\d{{1,3}}>)?(?P<time>{MONTH_DAY}) (?P<host>\S+) "
-            r"(?P<component>[^\s:\[]+(?: [^\s:\[]+)?)(?:\[\d+\])?: ?(?P<message>.*)$"
+            rf"^(?:<(?P<priority>\d{{1,3}})>)?(?P<time>{MONTH_DAY}) (?P<host>\S+) "
+            r"(?P<component>[^\s:\[]+(?: [^\s:\[(]+)?)(?:\[\d+\])?(?: \([^)]*\))?: ?"
+            r"(?P<message>.*)$"
         ),
         time="%b %e %H:%M:%S",
     ),
     "syslog_rfc5424": LineFormat(
         pattern=(
-            rf"^<(?P<priority>\d{{1,3}})>\d+ (?P<time>{ISO}) (?P<host>\S+) (?P<component>\S+) "
-            r"\S+ \S+ (?:- )?(?P<message>.*)$"
+            rf"^<(?P<priority>\d{{1,3}})>\d+ (?P<time>{ISO}) (?:-|(?P<host>\S+)) "
+            r"(?:-|(?P<component>\S+)) \S+ \S+ (?:-(?: |$))?(?P<message>.*)$"
         ),
         time="iso8601",
     ),
     "nginx_access": LineFormat(
         pattern=(
             r"^(?P<host>\S+) \S+ \S+ \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d "
-            r"[+-]\d{4})\] (?P<message>\"[^\"]*\" (?P<status>\d{3}) \S+ \"[^\"]*\" \"[^\"]*\".*)$"
+            r"[+-]\d{4})\] "
+            rf"(?P<message>{QUOTED} (?P<status>\d{{3}}) \S+ {QUOTED} {QUOTED}.*)$"
         ),
         time="%d/%b/%Y:%H:%M:%S %z",
         kind="access",
@@ -112,7 +137,8 @@ PRESETS: dict[str, LineFormat] = {
     "apache_access": LineFormat(
         pattern=(
             r"^(?P<host>\S+) \S+ \S+ \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d "
-            r"[+-]\d{4})\] (?P<message>\"[^\"]*\" (?P<status>\d{3}) \S+.*)$"
+            r"[+-]\d{4})\] "
+            rf"(?P<message>{QUOTED} (?P<status>\d{{3}}) \S+.*)$"
         ),
         time="%d/%b/%Y:%H:%M:%S %z",
         kind="access",

@@ -27,6 +27,8 @@ FRAME_SCHEMA = {
     "version": pl.Int64,
 }
 MATCH_SCHEMA = pl.Schema([("template_id", pl.String()), ("parameters", pl.List(pl.String))])
+# How many shapes of a template are looked at to tell the types of its parameters.
+EXAMPLES_OF_A_TYPE = 20
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,18 @@ class Catalogue:
         if not unknown:
             return self
         live = {each.pattern: each for each in self._live}
+        mined = mine({*unknown, *live})
         found: dict[str, list[Template]] = defaultdict(list)
-        for shape, pattern in mine({*unknown, *live}).items():
+        for shape, pattern in mined.items():
             found[pattern] += [live[shape]] if shape in live else []
-        learnt = replace(self, templates=self._renewed(found))
-        return learnt._with_types(shapes.filter(pl.col("shape").is_in(unknown))["example"])
+        examples = (
+            shapes.filter(pl.col("shape").is_in(unknown))
+            .with_columns(pattern=pl.col("shape").replace_strict(mined, return_dtype=pl.String))
+            .sort("shape")
+            .group_by("pattern", maintain_order=True)
+            .head(EXAMPLES_OF_A_TYPE)
+        )
+        return replace(self, templates=self._renewed(found))._with_types(examples["example"])
 
     def match(self, messages: pl.Series | Batch) -> pl.DataFrame:
         """`template_id` and `parameters` for each message; both null where none matches."""

@@ -93,16 +93,16 @@ class _Group:
                 and any(map(is_telling, rest))
                 and (SLOT in found or found <= known or self._are_many(found, position))
             }
-            widened = {
-                row: tuple(
+            if not wide:
+                return patterns
+            wider = {
+                pattern: tuple(
                     SLOT if (position, _without(pattern, position)) in wide else word
                     for position, word in enumerate(pattern)
                 )
-                for row, pattern in patterns.items()
+                for pattern in set(patterns.values())
             }
-            if widened == patterns:
-                return patterns
-            patterns = widened
+            patterns = {row: wider[pattern] for row, pattern in patterns.items()}
 
     def joined(self, patterns: dict[Row, Row]) -> dict[Row, Row]:
         """Patterns that differ only where values may stand are one, if one of them holds many."""
@@ -124,7 +124,7 @@ class _Group:
         support = Counter(patterns.values())
         slots = self._value_slots(patterns)
         wide = sorted(
-            (pattern for pattern, rows in support.items() if SLOT in pattern and rows > 1),
+            (pattern for pattern, rows in support.items() if SLOT in pattern),
             key=lambda pattern: (pattern.count(SLOT), pattern),
         )
         into = {
@@ -206,6 +206,8 @@ class _Group:
         kind = _usual_kind(values)
         if position in self.keyed:
             return len(values) >= VALUES_NEEDED_OF_A_KEY[kind]
+        if position and all(SLOT in value for value in values):
+            return len(values) > 1
         needed = (VALUES_NEEDED if position else VALUES_NEEDED_AT_THE_START)[kind]
         if together and kind <= Kind.NAME:
             needed = VALUES_NEEDED_TOGETHER
