@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from ml.templates.masking import SLOT
 from ml.templates.patterns import filled, fits, keyed_positions, skeleton_of, words_of
-from ml.templates.wording import Kind, are_flags, is_short, is_telling, kind_of, may_be_value
+from ml.templates.wording import (
+    Kind,
+    are_flags,
+    are_identifiers,
+    is_short,
+    is_telling,
+    kind_of,
+    may_be_value,
+)
 
 # How many values make a position variable while all else is equal, by what most of them look
 # like. Below that, they are words that make templates of their own.
@@ -206,7 +214,7 @@ class _Group:
         kind = _usual_kind(values)
         if position in self.keyed:
             return len(values) >= VALUES_NEEDED_OF_A_KEY[kind]
-        if position and all(SLOT in value for value in values):
+        if position and are_identifiers(values):
             return len(values) > 1
         needed = (VALUES_NEEDED if position else VALUES_NEEDED_AT_THE_START)[kind]
         if together and kind <= Kind.NAME:

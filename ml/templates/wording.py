@@ -24,6 +24,7 @@ iz ok nl my gl aw ju oa eq sy sl ps jo lf nv je nk kn gs dy ze ks xt bs ik dd ye
 ka ko sk sw uf ah eb ek az za zo
 """
 _USUAL_PAIRS = frozenset(_PAIRS_TEXT.split())
+_IDENTIFIER = re.compile(rf"[A-Za-z_-]+{SLOT}[A-Za-z_{SLOT}-]*")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _ACTION = re.compile(r"(?:ed|ing|ion|able|ive)$|^[A-Z_]{2,}$")
 _JOINT = re.compile(r"(?<=\w)[./\\@$%&#+~]+(?=\w)|(?<=\d)[_-]|[_-](?=\d)")
@@ -84,6 +85,11 @@ def is_telling(token: str) -> bool:
 def is_short(token: str) -> bool:
     """Whether a token is too short to tell a word from a value, and no usual short word."""
     return len(token) <= 3 and token.lower() not in _SHORT_WORDS
+
+
+def are_identifiers(tokens: Collection[str]) -> bool:
+    """Whether every token is a name with a masked number, as `task_<*>` is."""
+    return all(_IDENTIFIER.fullmatch(token) for token in tokens)
 
 
 def are_flags(tokens: Collection[str]) -> bool:

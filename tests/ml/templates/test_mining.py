@@ -76,3 +76,14 @@ def test_json_and_logfmt_give_one_template() -> None:
 def test_flags_stay_apart() -> None:
     shapes = {"sync enabled=true now", "sync enabled=false now"}
     assert patterns(*shapes) == shapes
+
+
+def test_names_with_numbers_are_values_of_one_parameter() -> None:
+    assert patterns("stored block rdd_<*> in memory", "stored block piece_<*> in memory") == {
+        "stored block <*> in memory"
+    }
+
+
+def test_messages_that_differ_in_a_word_before_dots_stay_apart() -> None:
+    shapes = {"interrupt: illegal instruction...<*>", "interrupt: imprecise exception...<*>"}
+    assert patterns(*shapes) == shapes

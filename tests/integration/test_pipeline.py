@@ -1,0 +1,217 @@
+"""Ingest, training and scoring on real servers, step by step, without Airflow's processes."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from include.ingest import pipeline
+from include.lake.events import read_events, read_windows
+from include.scoring import score_night
+from include.training import promote_best, train_candidate
+from include.workspace import Workspace, open_workspace
+from services.simulator import Simulation, simulate
+
+DAY = timedelta(days=1)
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+SOURCE = """
+name: {name}
+format: log4j
+windowing: {{kind: session, key: 'req=([0-9a-f]{{8}})', idle_timeout: 30m, longest_span: 6h}}
+"""
+GOOD = "2026-03-02 10:00:0{n},000 INFO a.B: req=0000000{n} all is well\n"
+
+
+@pytest.fixture
+def named(workspace: Workspace, request: pytest.FixtureRequest) -> str:
+    """A source of this test's own."""
+    name = "t_" + request.node.name.removeprefix("test_").split("[")[0][:40]
+    Path(workspace.settings.sources_path, f"{name}.yaml").write_text(SOURCE.format(name=name))
+    return name
+
+
+@pytest.fixture
+def space(named: str) -> Workspace:
+    open_workspace.cache_clear()
+    return open_workspace()
+
+
+@pytest.fixture
+def put(space: Workspace, named: str) -> Callable[[str, bytes], None]:
+    def put_object(key: str, data: bytes) -> None:
+        space.store.put_bytes(space.settings.bucket_logs, f"{named}/{key}", data)
+
+    return put_object
+
+
+def ingest(space: Workspace, name: str) -> int:
+    """One run of the DAG's steps; the number of events published."""
+    staged = [
+        pipeline.stage_batch(space, **batch) for batch in pipeline.discover_batches(space, name)
+    ]
+    validated = [pipeline.validate_batch(space, **batch) for batch in staged]
+    learnt = pipeline.learn_templates(space, validated)
+    published = [pipeline.publish_batch(space, **batch) for batch in learnt]
+    pipeline.clear_staging(space)
+    return sum(batch["events"] for batch in published)
+
+
+def ledger_rows(space: Workspace, name: str) -> dict[str, sa.RowMapping]:
+    query = sa.text("SELECT * FROM loganalyzer.events_ledger WHERE source = :name")
+    with space.engine.connect() as conn:
+        rows = conn.execute(query, {"name": name}).mappings().all()
+    return {row["object_key"].removeprefix(f"{name}/") + ":" + row["state"]: row for row in rows}
+
+
+def events_of(space: Workspace, name: str) -> list[tuple[str, int]]:
+    frame = read_events(
+        space, name, FIRST - DAY, FIRST + 9 * DAY, ["event_time", "object_key", "line_number"]
+    )
+    return sorted(frame.select("object_key", "line_number").rows())
+
+
+def test_every_line_is_an_event_continues_one_or_is_quarantined(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    text = "no header\n" + GOOD.format(n=1) + "  at Some.trace(1)\n\n" + GOOD.format(n=2)
+    put("a.log", text.encode())
+    assert ingest(space, named) == 2
+    row = ledger_rows(space, named)["a.log:ingested"]
+    assert (row["lines_read"], row["events"], row["lines_continued"]) == (5, 2, 2)
+    assert row["quarantine_reasons"] == {f"does not match the line format of source {named}": 1}
+
+
+def test_a_second_run_finds_nothing_new(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    put("a.log", GOOD.format(n=1).encode())
+    assert ingest(space, named) == 1
+    assert pipeline.discover_batches(space, named) == []
+
+
+def test_a_grown_object_takes_the_place_of_its_earlier_version(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    put("a.log", GOOD.format(n=1).encode())
+    ingest(space, named)
+    put("a.log", (GOOD.format(n=1) + GOOD.format(n=2)).encode())
+    assert ingest(space, named) == 2
+    assert set(ledger_rows(space, named)) == {"a.log:superseded", "a.log:ingested"}
+    assert events_of(space, named) == [(f"{named}/a.log", 1), (f"{named}/a.log", 2)]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(
+            gzip.compress(GOOD.encode() * 1000, mtime=0)[:-20], "damaged gzip", id="a cut gzip"
+        ),
+        pytest.param(b"this is no log\n" * 10, "of the lines parse", id="no log at all"),
+    ],
+)
+def test_a_bad_object_is_set_aside_and_the_others_go_on(
+    space: Workspace,
+    named: str,
+    put: Callable[[str, bytes], None],
+    data: bytes,
+    reason: str,
+) -> None:
+    put("bad.log", data)
+    put("good.log", GOOD.format(n=1).encode())
+    ingest(space, named)
+    rows = ledger_rows(space, named)
+    assert rows["good.log:ingested"]["events"] == 1
+    assert reason in rows["bad.log:set_aside"]["reason"]
+
+
+def test_what_a_killed_publish_left_is_not_seen_and_is_replaced(
+    space: Workspace, named: str, put: Callable[[str, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("a.log", GOOD.format(n=1).encode())
+    (batch,) = pipeline.discover_batches(space, named)
+    validated = pipeline.validate_batch(space, **pipeline.stage_batch(space, **batch))
+    (learnt,) = pipeline.learn_templates(space, [validated])
+    with monkeypatch.context() as patch:
+
+        def killed(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(pipeline.ledger, "commit_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.publish_batch(space, **learnt)
+    parts = list(space.store.list(space.settings.bucket_lake, f"events/source={named}/"))
+    assert len(parts) == 1
+    assert events_of(space, named) == []
+    pipeline.publish_batch(space, **learnt)
+    again = list(space.store.list(space.settings.bucket_lake, f"events/source={named}/"))
+    assert [(part.key, part.etag) for part in again] == [(part.key, part.etag) for part in parts]
+    assert events_of(space, named) == [(f"{named}/a.log", 1)]
+
+
+class TestSampleLogs:
+    """Two days of the sample service, through to its anomalies."""
+
+    @pytest.fixture
+    def simulation(
+        self, space: Workspace, named: str, put: Callable[[str, bytes], None], tmp_path: Path
+    ) -> Simulation:
+        written = simulate(tmp_path / "samples", FIRST.date(), days=2)
+        for path in written.files:
+            put(str(path.relative_to(written.folder)), path.read_bytes())
+        ingest(space, named)
+        return written
+
+    def test_the_incidents_are_found_and_a_second_scoring_changes_no_row(
+        self, space: Workspace, named: str, simulation: Simulation
+    ) -> None:
+        start, end = FIRST.isoformat(), (FIRST + DAY).isoformat()
+        known_until = (FIRST + 2 * DAY).isoformat()
+        trained = train_candidate(space, named, "novelty", start, end, known_until)
+        again = train_candidate(space, named, "novelty", start, end, known_until)
+        assert again == trained
+        assert promote_best(space, [trained]) == promote_best(space, [again])
+        night = (named, end, (FIRST + 2 * DAY).isoformat())
+        score_night(space, *night)
+        rows = self.rows(space, named)
+        score_night(space, *night)
+        assert self.rows(space, named) == rows
+        flagged = {row["session_key"] for row in rows}
+        for incident in simulation.incidents:
+            if incident.sessions:
+                found = flagged & set(incident.sessions)
+                assert len(found) >= 0.9 * len(incident.sessions), incident.kind
+
+    def test_without_a_model_the_night_is_judged_all_the_same(
+        self, space: Workspace, named: str, simulation: Simulation
+    ) -> None:
+        result = score_night(space, named, (FIRST + DAY).isoformat(), (FIRST + 2 * DAY).isoformat())
+        assert result["model_version"] == "0"
+        disk = next(each for each in simulation.incidents if each.kind == "new error")
+        flagged = {row["session_key"] for row in self.rows(space, named)}
+        assert set(disk.sessions) <= flagged
+
+    def test_nights_laid_end_to_end_judge_each_session_once(
+        self, space: Workspace, named: str, simulation: Simulation
+    ) -> None:
+        source = space.source(named)
+        whole = read_windows(space, source, FIRST, FIRST + 3 * DAY)
+        nightly = [
+            read_windows(space, source, FIRST + n * DAY, FIRST + (n + 1) * DAY) for n in range(3)
+        ]
+        ids = [window_id for part in nightly for window_id in part.spans["window_id"]]
+        assert sorted(ids) == sorted(whole.spans["window_id"])
+        assert sum(len(part.events) for part in nightly) == len(events_of(space, named))
+
+    @staticmethod
+    def rows(space: Workspace, name: str) -> list[sa.RowMapping]:
+        query = sa.text(
+            "SELECT ctid::text AS place, * FROM loganalyzer.anomalies WHERE source = :name "
+            "ORDER BY score DESC, window_id"
+        )
+        with space.engine.connect() as conn:
+            return list(conn.execute(query, {"name": name}).mappings())
