@@ -72,9 +72,7 @@ def train_detectors():
             for family in params["families"]
         ]
 
-    @task(
-        map_index_template=NAME_OF_CANDIDATE
-    )
+    @task(map_index_template=NAME_OF_CANDIDATE)
     def train(candidate: dict) -> dict:
         from airflow.sdk.exceptions import AirflowSkipException
 

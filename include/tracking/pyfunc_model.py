@@ -23,9 +23,8 @@ class AnomalyScores(PythonModel):
     def load_context(self, context: Any) -> None:
         self.model_ = Model.load(Path(context.artifacts["model"]))
 
-    def predict(
-        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
+    # Without type hints: MLflow would take them for the model's signature.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         windows: Windows = windows_from_events(pl.from_pandas(model_input))
         scores = np.asarray(self.model_.detector.score(windows))
         return pd.DataFrame(
