@@ -16,8 +16,8 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import CHAMPION_MODELS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
+from ml.families import FAMILIES
 
-FAMILIES = ["novelty", "isolation_forest"]
 NAME_OF_CANDIDATE = "{% set c = task.op_kwargs.candidate %}{{ c.source }} {{ c.family }}"
 MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-time"}
 
@@ -31,9 +31,10 @@ MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-tim
     params={
         "source": Param(**SOURCE_PARAM),
         "families": Param(
-            FAMILIES,
+            list(FAMILIES),
             type="array",
-            items={"type": "string", "enum": FAMILIES},
+            items={"type": "string", "enum": list(FAMILIES)},
+            examples=list(FAMILIES),
             minItems=1,
             uniqueItems=True,
             title="Detector families",

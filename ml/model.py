@@ -5,14 +5,17 @@ another model.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ml.detectors import Detector, Floats, family, out_of_fold_scores
+from ml.detectors import Detector, Floats, out_of_fold_scores
 from ml.explanation import Explanation, explain
+from ml.families import family
 from ml.profile import NormalProfile
 from ml.splits import TooFewWindows
 from ml.thresholds import quantile_threshold
@@ -24,6 +27,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 FALSE_ALARM_SHARE = 0.005
 # Fewer windows than this say too little to judge others by.
 LEAST_WINDOWS = 50
+# Where normal windows all score alike, a unit of severity is at least this much.
+LEAST_UNIT = 1e-6
+PLAIN_FIELDS = ("family", "threshold", "typical", "largest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`typical` is the median score of normal windows, the zero from which severity counts."""
+    """`typical` is the median and `largest` the highest score of normal windows, out of fold: what
+    severity is measured by."""
 
     family: str
     detector: Detector
     profile: NormalProfile
     threshold: float
     typical: float
+    largest: float
 
     @classmethod
     def train(cls, family_name: str, normal: Windows) -> "Model":
@@ -74,29 +82,29 @@ class Model:
             profile=NormalProfile.fit(normal),
             threshold=quantile_threshold(unseen_scores, FALSE_ALARM_SHARE),
             typical=float(np.median(unseen_scores)),
+            largest=float(unseen_scores.max()),
         )
 
     def judge(self, windows: Windows) -> Judgement:
         scores = self.detector.score(windows)
-        return _judgement(scores, self.threshold, self.typical, self.profile, windows)
+        severity = partial(severity_of, typical=self.typical, largest=self.largest)
+        return _judgement(scores, self.threshold, severity, self.profile, windows)
 
     def save(self, folder: Path) -> None:
         """Write `model.json` and two folders; nothing in them is a pickle."""
         for name, part in (("detector", self.detector), ("profile", self.profile)):
             (folder / name).mkdir(parents=True)
             part.save(folder / name)
-        about = {"family": self.family, "threshold": self.threshold, "typical": self.typical}
+        about = {name: getattr(self, name) for name in PLAIN_FIELDS}
         (folder / "model.json").write_text(json.dumps(about, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
         about = json.loads((folder / "model.json").read_text())
         return cls(
-            family=about["family"],
             detector=family(about["family"]).load(folder / "detector"),
             profile=NormalProfile.load(folder / "profile"),
-            threshold=about["threshold"],
-            typical=about["typical"],
+            **about,
         )
 
 
@@ -109,24 +117,34 @@ def judge_without_model(history: Windows, night: Windows) -> Judgement:
         return Judgement(np.zeros(len(night)), 0.0, [])
     scores = out_of_fold_scores(family("novelty"), night)
     threshold = quantile_threshold(scores, FALSE_ALARM_SHARE)
-    usual = night.where(scores <= threshold)
-    return _judgement(scores, threshold, float(np.median(scores)), NormalProfile.fit(usual), night)
+    is_usual = scores <= threshold
+    severity = partial(
+        severity_of, typical=float(np.median(scores)), largest=float(scores[is_usual].max())
+    )
+    usual = NormalProfile.fit(night.where(is_usual))
+    return _judgement(scores, threshold, severity, usual, night)
 
 
-def severity_of(score: float, threshold: float, typical: float) -> Severity:
-    """How far a score lies above the threshold, in units of the way from typical to threshold:
-    below half low, below one medium, below two high, else critical."""
-    unit = max(threshold - typical, 1e-9)
-    excess = (score - threshold) / unit
-    if excess < 0.5:
+def severity_of(score: float, *, typical: float, largest: float) -> Severity:
+    """How odd a flagged window is, next to the oddest normal one.
+
+    With one unit from the typical to the largest normal score: below one low, below one and a half
+    medium, below two and a half high, else critical.
+    """
+    units = (score - typical) / max(largest - typical, LEAST_UNIT)
+    if units < 1:
         return "low"
-    if excess < 1:
+    if units < 1.5:
         return "medium"
-    return "high" if excess < 2 else "critical"
+    return "high" if units < 2.5 else "critical"
 
 
 def _judgement(
-    scores: Floats, threshold: float, typical: float, profile: NormalProfile, windows: Windows
+    scores: Floats,
+    threshold: float,
+    severity: Callable[[float], Severity],
+    profile: NormalProfile,
+    windows: Windows,
 ) -> Judgement:
     rows = np.flatnonzero(scores > threshold)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
@@ -135,7 +153,7 @@ def _judgement(
         Anomaly(
             int(row),
             float(scores[row]),
-            severity_of(float(scores[row]), threshold, typical),
+            severity(float(scores[row])),
             explanation,
         )
         for row, explanation in zip(rows, explanations, strict=True)

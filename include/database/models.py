@@ -219,7 +219,9 @@ class Anomaly(Table):
     window_end: Mapped[datetime] = column("Last event of the window")
     score: Mapped[float] = column("High is anomalous")
     threshold: Mapped[float] = column("What the score was above")
-    severity: Mapped[str] = column("low, medium, high or critical: how far above")
+    severity: Mapped[str] = column(
+        "low, medium, high or critical: how odd next to the oddest normal window"
+    )
     reason: Mapped[str] = column("Why, in words")
     explanation: Mapped[list[dict[str, Any]]] = column("The findings, with their shares")
     lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")

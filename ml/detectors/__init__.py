@@ -2,12 +2,11 @@
 
 Where do I go to…
 - add a family? A file beside this one with a class that keeps the `Detector` contract, its test,
-  and one line in `FAMILIES`.
+  and one line in `ml/families.py`.
 - see what a family knows and why its parameters are as they are? The docstring of its class.
 - turn scores into decisions? `ml.thresholds`.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -39,22 +38,6 @@ class Detector(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The detector that `save` wrote."""
-
-
-# Imported when used: one family's libraries are no burden on another's users.
-FAMILIES = {
-    "novelty": "ml.detectors.novelty:Novelty",
-    "isolation_forest": "ml.detectors.isolation_forest:IsolationForest",
-}
-
-
-def family(name: str) -> type[Detector]:
-    """The class of a family. Raises ValueError that names the families there are."""
-    if name not in FAMILIES:
-        raise ValueError(f"no detector family {name!r}; there are: {', '.join(FAMILIES)}")
-    module, _, class_name = FAMILIES[name].partition(":")
-    found: type[Detector] = getattr(import_module(module), class_name)
-    return found
 
 
 def out_of_fold_scores(detector_class: type[Detector], windows: Windows, count: int = 5) -> Floats:

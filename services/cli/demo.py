@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DAYS = 5
 SAMPLE_SOURCE = "storage"
 DAY = timedelta(days=1)
-SHOWN = 25
+SHOWN, SHOWN_PER_REASON = 25, 3
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +93,7 @@ def _sample_demo() -> None:
     )
     run_dag("score_nightly", {"source": SAMPLE_SOURCE, "first_day": str(night)})
     rows = _rows(space, SAMPLE_SOURCE, night, night)
-    anomalies.show(rows[:SHOWN], f"The oddest of {len(rows)} anomalies in the night of {night}")
+    _show(rows, f"in the night of {night}")
     _compare(simulation, rows)
     print_addresses(state)
 
@@ -128,7 +129,7 @@ def _own_demo(logs: Path, line_format: str | None, name: str | None) -> None:
         "score_nightly", {"source": source.name, "first_day": str(last), "last_day": str(closed)}
     )
     rows = _rows(space, source.name, last, closed)
-    anomalies.show(rows[:SHOWN], f"The oddest of {len(rows)} anomalies since {last}")
+    _show(rows, f"since {last}")
     print_addresses(state)
 
 
@@ -166,6 +167,18 @@ def _upload(store: ObjectStore, bucket: str, keyed: Iterable[tuple[str, Path]]) 
             store.put_bytes(bucket, key, path.read_bytes())
             count += 1
     return count
+
+
+def _show(rows: list[dict[str, Any]], when: str) -> None:
+    """The oddest rows, but no reason over and over: one incident would fill the screen."""
+    told: Counter[str] = Counter()
+    varied = []
+    for row in rows:
+        told[row["reason"]] += 1
+        if told[row["reason"]] <= SHOWN_PER_REASON:
+            varied.append(row)
+    shown = varied[:SHOWN]
+    anomalies.show(shown, f"{len(rows)} anomalies {when}, {len(shown)} of them")
 
 
 def _rows(space: Workspace, source: str, first: date, last: date) -> list[dict[str, Any]]:

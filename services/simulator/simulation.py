@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -14,13 +15,18 @@ import numpy as np
 from numpy.random import Generator
 
 from services.simulator.incidents import INCIDENTS, Incident
-from services.simulator.workflows import USUAL, Step
+from services.simulator.upkeep import UPKEEP
+from services.simulator.workflows import REQUESTS, Step, Workflow
 
-# Requests an hour in the middle of the night and of the day.
-QUIET, BUSY = 30, 150
 GARBAGE_SHARE = 0.0002
+# Requests by day and by night differ from their mean by this much of it.
+SWING = 2 / 3
+# Instances of each component, as the header names them.
+INSTANCES = 4
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class InjectedIncident:
-    """An incident as it happened, with the sessions that it touched."""
+    """An incident as it happened, with the keys of the sessions that it touched."""
 
+    name: str
     kind: str
     description: str
     starts_at: datetime
@@ -52,49 +59,59 @@ class Simulation:
     incidents: list[InjectedIncident]
 
 
-def simulate(folder: Path, first_day: date, days: int = 5, seed: int = 7) -> Simulation:
+def simulate(
+    folder: Path, first_day: date, days: int = 5, seed: int = 7, requests_per_hour: float = 90
+) -> Simulation:
     """Write `days` days of logs as `storage/<day>/<hour>.log.gz`, `labels.csv` and
     `incidents.json`.
 
-    The incidents are on the last day. The same arguments give the same bytes.
+    The incidents are on the last day, which ends the logs: what goes on then is cut.
+    requests_per_hour: the mean over a day. The same arguments give the same bytes.
     """
     rng = np.random.default_rng(seed)
-    last = datetime.combine(first_day + (days - 1) * DAY, time.min, UTC)
+    first = datetime.combine(first_day, time.min, UTC)
+    end = first + days * DAY
     silent = [
-        (last + incident.starts, last + incident.starts + incident.lasts)
+        (end - DAY + incident.starts, end - DAY + incident.starts + incident.lasts)
         for incident in INCIDENTS
         if incident.request is None
     ]
     records: list[Record] = []
     for hour in range(days * 24):
-        start = datetime.combine(first_day, time.min, UTC) + hour * HOUR
-        records += _usual_hour(rng, start, silent)
-    injected = [_inject(rng, incident, last, records) for incident in INCIDENTS]
-    records = [r for r in records if not any(begin <= r.time < end for begin, end in silent)]
+        records += _usual_hour(rng, first + hour * HOUR, requests_per_hour, silent)
+    injected = [_inject(rng, incident, end - DAY, records) for incident in INCIDENTS]
+    files, lines = _write_files(rng, folder, [each for each in records if each.time < end])
     _write_truth(folder, injected)
-    files, lines = _write_files(rng, folder, records)
     return Simulation(folder, files, lines, injected)
 
 
-def rate(moment: datetime) -> float:
-    """Requests an hour: least at three at night, most at three in the afternoon."""
+def rhythm(moment: datetime) -> float:
+    """Requests at this time of the day over their mean: least at three at night, most at three
+    in the afternoon."""
     phase = math.cos((moment.hour + moment.minute / 60 - 15) / 24 * 2 * math.pi)
-    return QUIET + (BUSY - QUIET) * (phase + 1) / 2
+    return 1 + SWING * phase
 
 
 def _usual_hour(
-    rng: Generator, start: datetime, silent: list[tuple[datetime, datetime]]
+    rng: Generator, start: datetime, requests_per_hour: float, silent: Sequence[Span]
 ) -> list[Record]:
-    weights = np.array([weight for _, weight in USUAL])
     records = []
-    for _ in range(rng.poisson(rate(start))):
-        workflow = USUAL[rng.choice(len(USUAL), p=weights / weights.sum())][0]
-        begins = start + HOUR * rng.random()
-        told = _told(begins, _session(rng), workflow(rng))
+    for workflow in _begun(rng, requests_per_hour * rhythm(start)):
+        told = _told(start + HOUR * rng.random(), _session(rng), workflow(rng))
         # A request that the silence would cut never came at all.
         if not any(told[0].time < end and told[-1].time >= begin for begin, end in silent):
             records += told
     return records
+
+
+def _begun(rng: Generator, requests: float) -> Iterator[Workflow]:
+    """What starts in one hour, in which so many requests are to be expected."""
+    weights = np.array([weight for _, weight in REQUESTS])
+    for which in rng.choice(len(REQUESTS), rng.poisson(requests), p=weights / weights.sum()):
+        yield REQUESTS[which][0]
+    for workflow, per_hour in UPKEEP:
+        for _ in range(rng.poisson(per_hour)):
+            yield workflow
 
 
 def _inject(
@@ -102,13 +119,19 @@ def _inject(
 ) -> InjectedIncident:
     begin = day + incident.starts
     sessions = []
-    for number in range(incident.requests if incident.request else 0):
-        session = _session(rng)
-        sessions.append(session)
-        moment = begin + incident.lasts * (number / incident.requests)
-        records += _told(moment, session, incident.request(rng))  # type: ignore[misc]
+    if incident.request:
+        for number in range(incident.requests):
+            session = _session(rng)
+            sessions.append(session)
+            moment = begin + incident.lasts * (number / incident.requests)
+            records += _told(moment, session, incident.request(rng))
     return InjectedIncident(
-        incident.kind, incident.description, begin, begin + incident.lasts, sessions
+        incident.name,
+        incident.kind,
+        incident.description,
+        begin,
+        begin + incident.lasts,
+        sessions,
     )
 
 
@@ -118,17 +141,20 @@ def _session(rng: Generator) -> str:
 
 def _told(moment: datetime, session: str, steps: list[Step]) -> list[Record]:
     records = []
+    instance = int(session, 16) % INSTANCES + 1
     for step in steps:
         moment += timedelta(seconds=step.after_s)
         stamp = f"{moment:%Y-%m-%d %H:%M:%S},{moment.microsecond // 1000:03d}"
-        text = f"{stamp} {step.severity:<5} {step.component}: req={session} {step.message}"
+        thread = f"[{step.component.split('.')[0]}-{instance}]"
+        text = f"{stamp} {step.severity:<5} {thread} {step.component}: req={session} {step.message}"
         records.append(Record(moment, text))
     return records
 
 
 def _write_files(rng: Generator, folder: Path, records: list[Record]) -> tuple[list[Path], int]:
     by_hour: dict[datetime, list[str]] = {}
-    for record in sorted(records, key=lambda record: (record.time, record.text)):
+    # Stable: records of one session at the same microsecond stay in the order of its steps.
+    for record in sorted(records, key=lambda record: record.time):
         hour = record.time.replace(minute=0, second=0, microsecond=0)
         texts = by_hour.setdefault(hour, [])
         if rng.random() < GARBAGE_SHARE:
@@ -146,14 +172,14 @@ def _write_files(rng: Generator, folder: Path, records: list[Record]) -> tuple[l
 
 
 def _write_truth(folder: Path, incidents: list[InjectedIncident]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["session_key", "label", "incident"])
         for incident in incidents:
-            writer.writerows([session, "anomalous", incident.kind] for session in incident.sessions)
+            writer.writerows([session, "anomalous", incident.name] for session in incident.sessions)
     document = [
         {
+            "name": incident.name,
             "kind": incident.kind,
             "description": incident.description,
             "starts_at": incident.starts_at.isoformat(),

@@ -1,4 +1,4 @@
-"""What the storage service does: each request is a short story told in log lines."""
+"""What the storage service does for its clients: each request is a short story in log lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPLICAS = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One log line: `after_s` seconds after the one before. A message may span lines."""
+    """One log record: `after_s` seconds after the one before. A message may span lines."""
 
     after_s: float
     severity: str
@@ -25,144 +25,144 @@ class Step:
 Workflow = Callable[[Generator], list[Step]]
 
 
-def _pause(rng: Generator, mean_s: float) -> float:
+def info(after_s: float, component: str, message: str) -> Step:
+    return Step(after_s, "INFO", component, message)
+
+
+def warn(after_s: float, component: str, message: str) -> Step:
+    return Step(after_s, "WARN", component, message)
+
+
+def error(after_s: float, component: str, message: str) -> Step:
+    return Step(after_s, "ERROR", component, message)
+
+
+def pause(rng: Generator, mean_s: float) -> float:
     return float(rng.exponential(mean_s))
 
 
-def _object(rng: Generator) -> str:
-    return f"{BUCKETS[rng.integers(len(BUCKETS))]}/{rng.integers(16**6):06x}.bin"
-
-
-def _node(rng: Generator) -> str:
+def node(rng: Generator) -> str:
     return f"10.4.{rng.integers(4)}.{rng.integers(10, 60)}:7400"
 
 
-def _user(rng: Generator) -> str:
-    return USERS[rng.integers(len(USERS))]
+def chunk_path(rng: Generator) -> str:
+    number = f"{rng.integers(16**8):08x}"
+    return f"/srv/chunks/{number[:2]}/{number}.chk"
 
 
 def write(rng: Generator) -> list[Step]:
     size = int(rng.lognormal(12, 1.5))
-    nodes = [_node(rng) for _ in range(REPLICAS)]
+    nodes = [node(rng) for _ in range(REPLICAS)]
     steps = [
-        Step(0, "INFO", "front.Api", f"PUT {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(_pause(rng, 0.01), "INFO", "meta.Index", f"allocated chunk {rng.integers(10**9)}"),
+        _asked(rng, "PUT"),
+        info(pause(rng, 0.01), "meta.Index", f"allocated chunk {rng.integers(10**9)}"),
+        *(
+            info(pause(rng, 0.02), "store.Writer", f"sending {size} bytes to {each}")
+            for each in nodes
+        ),
     ]
-    for node in nodes:
-        steps.append(
-            Step(_pause(rng, 0.02), "INFO", "store.Writer", f"sending {size} bytes to {node}")
-        )
     if rng.random() < 0.04:
-        steps.append(
-            Step(_pause(rng, 0.5), "WARN", "store.Writer", f"slow ack from {nodes[0]}, waiting")
-        )
-    for node in nodes:
+        steps.append(warn(pause(rng, 0.5), "store.Writer", f"slow ack from {nodes[0]}, waiting"))
+    for each in nodes:
         took = int(rng.gamma(4, 12))
         steps.append(
-            Step(_pause(rng, 0.05), "INFO", "store.Writer", f"replica on {node} acked in {took} ms")
+            info(pause(rng, 0.05), "store.Writer", f"replica on {each} acked in {took} ms")
         )
-    steps.append(
-        Step(
-            _pause(rng, 0.01), "INFO", "meta.Index", f"committed {size} bytes in {REPLICAS} copies"
-        )
-    )
-    steps.append(Step(_pause(rng, 0.01), "INFO", "front.Api", "reply 201 Created"))
-    return steps
+    return [
+        *steps,
+        info(pause(rng, 0.01), "meta.Index", f"committed {size} bytes in {REPLICAS} copies"),
+        _replied(rng, "201 Created"),
+    ]
 
 
 def read(rng: Generator) -> list[Step]:
-    steps = [
-        Step(0, "INFO", "front.Api", f"GET {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(
-            _pause(rng, 0.005),
-            "INFO",
-            "meta.Index",
-            f"lookup hit after {rng.integers(1, 9)} probes",
-        ),
+    steps = [_asked(rng, "GET"), _looked_up(rng)]
+    for part in range(int(rng.integers(1, 4))):
+        if rng.random() < 0.015:
+            steps += timed_out(rng, part)
+        steps.append(streamed(rng))
+    return [*steps, _replied(rng, "200 OK")]
+
+
+def cached_read(rng: Generator) -> list[Step]:
+    size, age_s = rng.integers(10**3, 10**6), rng.integers(1, 900)
+    return [
+        _asked(rng, "GET"),
+        info(pause(rng, 0.001), "front.Cache", f"served {size} bytes from memory, {age_s} s old"),
+        _replied(rng, "200 OK"),
     ]
-    for _ in range(int(rng.integers(1, 4))):
-        steps.append(
-            Step(
-                _pause(rng, 0.03),
-                "INFO",
-                "store.Reader",
-                f"streamed {rng.integers(10**4, 10**7)} bytes from {_node(rng)}",
-            )
-        )
-    steps.append(Step(_pause(rng, 0.01), "INFO", "front.Api", "reply 200 OK"))
-    return steps
+
+
+def listing(rng: Generator) -> list[Step]:
+    entries = rng.integers(1, 2000)
+    steps = [_asked(rng, "LIST", f"2026-{rng.integers(1, 13):02d}/")]
+    for page in range(1, int(entries) // 1000 + 2):
+        took = int(rng.gamma(3, 6))
+        steps.append(info(pause(rng, 0.02), "meta.Index", f"scanned page {page} in {took} ms"))
+    return [
+        *steps,
+        info(pause(rng, 0.01), "meta.Index", f"listed {entries} entries"),
+        _replied(rng, "200 OK"),
+    ]
 
 
 def missing_object(rng: Generator) -> list[Step]:
     return [
-        Step(0, "INFO", "front.Api", f"GET {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(_pause(rng, 0.005), "INFO", "meta.Index", "lookup miss"),
-        Step(_pause(rng, 0.005), "INFO", "front.Api", "reply 404 Not Found"),
+        _asked(rng, "GET"),
+        info(pause(rng, 0.005), "meta.Index", "lookup miss"),
+        _replied(rng, "404 Not Found"),
     ]
 
 
 def delete(rng: Generator) -> list[Step]:
-    steps = [
-        Step(0, "INFO", "front.Api", f"DELETE {_object(rng)} by user {_user(rng)}"),
-        Step(_pause(rng, 0.01), "INFO", "meta.Index", "entry marked as deleted"),
-    ]
-    for _ in range(REPLICAS):
-        steps.append(
-            Step(_pause(rng, 20), "INFO", "store.Cleaner", f"removed copy on {_node(rng)}")
-        )
-    steps.append(
-        Step(_pause(rng, 1), "INFO", "meta.Index", f"freed {rng.integers(10**4, 10**8)} bytes")
-    )
-    return steps
-
-
-def repair(rng: Generator) -> list[Step]:
-    lost, fresh = _node(rng), _node(rng)
     return [
-        Step(0, "WARN", "repair.Planner", f"copy on {lost} is out of date, planning a new one"),
-        Step(_pause(rng, 5), "INFO", "repair.Planner", f"chosen {fresh} as target"),
-        Step(
-            _pause(rng, 30),
-            "INFO",
-            "repair.Worker",
-            f"copied {rng.integers(10**8)} bytes to {fresh}",
+        _asked(rng, "DELETE"),
+        info(pause(rng, 0.01), "meta.Index", "entry marked as deleted"),
+        _replied(rng, "204 No Content"),
+        *(
+            info(pause(rng, 20), "store.Cleaner", f"removed {chunk_path(rng)} on {node(rng)}")
+            for _ in range(REPLICAS)
         ),
-        Step(_pause(rng, 1), "INFO", "meta.Index", f"replaced {lost} by {fresh}"),
+        info(pause(rng, 1), "meta.Index", f"freed {rng.integers(10**4, 10**8)} bytes"),
     ]
 
 
-def scrub(rng: Generator) -> list[Step]:
-    node = _node(rng)
-    steps = [Step(0, "INFO", "scrub.Worker", f"scrub of {node} started")]
-    for part in range(1, 5):
-        steps.append(
-            Step(_pause(rng, 60), "INFO", "scrub.Worker", f"part {part} verified, 0 bad checksums")
-        )
-    steps.append(
-        Step(
-            _pause(rng, 5),
-            "INFO",
-            "scrub.Worker",
-            f"scrub of {node} done in {rng.integers(100, 400)} s",
-        )
+def refused_write(rng: Generator) -> list[Step]:
+    """A client over its quota: a warning that tells operators nothing new."""
+    used = rng.integers(95, 101)
+    return [
+        _asked(rng, "PUT"),
+        warn(pause(rng, 0.005), "front.Quota", f"quota used to {used} percent, write refused"),
+        _replied(rng, "413 Too Large"),
+    ]
+
+
+def contended_delete(rng: Generator) -> list[Step]:
+    """Two clients at one entry: a stack trace, and all is well on the second attempt."""
+    steps = delete(rng)
+    waited = rng.integers(2000, 2100)
+    clash = error(
+        pause(rng, 0.01) + 2,
+        "meta.Locks",
+        f"no lock after {waited} ms, trying once more\n"
+        "LockTimeoutError: entry is held by another request\n"
+        "    at meta.Locks.acquire(Locks:203)\n"
+        "    at meta.Index.mark(Index:341)\n"
+        "Caused by: WaitExpiredError\n"
+        "    at meta.Queue.wait(Queue:58)\n"
+        "    ... 2 more",
     )
-    return steps
+    return [steps[0], clash, *steps[1:]]
 
 
 def broken_client(rng: Generator) -> list[Step]:
     """A client that hangs up: a stack trace that operators know and live with."""
     port = int(rng.integers(30_000, 60_000))
     return [
-        Step(0, "INFO", "front.Api", f"GET {_object(rng)} by user {_user(rng)} from {_node(rng)}"),
-        Step(
-            _pause(rng, 0.005),
-            "INFO",
-            "meta.Index",
-            f"lookup hit after {rng.integers(1, 9)} probes",
-        ),
-        Step(
-            _pause(rng, 0.5),
-            "ERROR",
+        _asked(rng, "GET"),
+        _looked_up(rng),
+        error(
+            pause(rng, 0.5),
             "front.Api",
             f"client port {port} closed the connection\n"
             "ClosedChannelError: write on closed channel\n"
@@ -172,13 +172,48 @@ def broken_client(rng: Generator) -> list[Step]:
     ]
 
 
-# How often each happens, of a hundred requests.
-USUAL: list[tuple[Workflow, float]] = [
-    (write, 34),
-    (read, 48),
+def streamed(rng: Generator) -> Step:
+    size = rng.integers(10**4, 10**7)
+    return info(pause(rng, 0.03), "store.Reader", f"streamed {size} bytes from {node(rng)}")
+
+
+def timed_out(rng: Generator, part: int) -> list[Step]:
+    """A part that has to be asked for again."""
+    waited = rng.integers(5000, 5200)
+    return [
+        warn(5, "store.Reader", f"part {part} timed out after {waited} ms on {node(rng)}"),
+        info(pause(rng, 0.2), "store.Reader", f"retrying part {part} on {node(rng)}"),
+    ]
+
+
+def _asked(rng: Generator, verb: str, name: str = "") -> Step:
+    bucket, user = BUCKETS[rng.integers(len(BUCKETS))], USERS[rng.integers(len(USERS))]
+    path = f"{bucket}/{name or _object(rng)}"
+    return info(0, "front.Api", f"{verb} {path} by user {user} from {node(rng)}")
+
+
+def _object(rng: Generator) -> str:
+    return f"{rng.integers(16**6):06x}.bin"
+
+
+def _looked_up(rng: Generator) -> Step:
+    probes = rng.integers(1, 9)
+    return info(pause(rng, 0.005), "meta.Index", f"lookup hit after {probes} probes")
+
+
+def _replied(rng: Generator, status: str) -> Step:
+    return info(pause(rng, 0.01), "front.Api", f"reply {status}")
+
+
+# How often each is asked for, of a hundred requests.
+REQUESTS: list[tuple[Workflow, float]] = [
+    (write, 32),
+    (read, 39),
+    (cached_read, 6),
+    (listing, 4),
     (missing_object, 6),
     (delete, 7),
-    (repair, 2),
-    (scrub, 1),
+    (refused_write, 1.5),
+    (contended_delete, 0.5),
     (broken_client, 2),
 ]

@@ -287,7 +287,7 @@ def upgrade() -> None:
             "severity",
             sa.Text(),
             nullable=False,
-            comment="low, medium, high or critical: how far above",
+            comment="low, medium, high or critical: how odd next to the oddest normal window",
         ),
         sa.Column("reason", sa.Text(), nullable=False, comment="Why, in words"),
         sa.Column(
