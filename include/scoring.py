@@ -7,11 +7,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from include import tracking
-from include.database import anomalies, catalogue
+from include.database import anomalies, catalogue, ledger
 from include.lake.events import read_windows
 from include.sources import LogSource
 from include.workspace import Workspace
-from ml.model import Judgement, judge_without_model
+from ml import rates
+from ml.model import Judgement, judge_without_model, severity_of
 from ml.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def score_night(workspace: Workspace, source: str, start: str, end: str) -> dict
 def score_interval(
     workspace: Workspace, source: LogSource, start: datetime, end: datetime
 ) -> anomalies.Scoring:
-    """Judge the windows that close after `start` and not after `end`, and record the anomalies.
+    """Judge the windows that close after `start` and not after `end`, and the rate of the hours
+    between; record the anomalies.
 
     The rows of the interval and model are replaced in one transaction; where nothing differs,
     nothing is written.
@@ -51,6 +53,7 @@ def score_interval(
     else:
         judgement, family = registered.model.judge(windows), registered.model.family
         name, version = registered.name, registered.version
+    odd = _odd_spans(workspace, source.name, start, end)
     scoring = anomalies.Scoring(
         source=source.name,
         interval_start=start,
@@ -60,17 +63,49 @@ def score_interval(
         detector=family,
         windows=len(windows),
         events=len(windows.events),
-        anomalies=len(judgement.anomalies),
+        anomalies=len(judgement.anomalies) + len(odd),
         threshold=judgement.threshold,
         scored_at=datetime.now(UTC),
     )
     with workspace.engine.begin() as conn:
         texts = catalogue.template_texts(conn, source.name)
-        anomalies.replace_interval(conn, scoring, _rows(windows, judgement, texts))
+        rows = _window_rows(windows, judgement, texts, family) + _rate_rows(odd)
+        anomalies.replace_interval(conn, scoring, rows)
     return scoring
 
 
-def _rows(windows: Windows, judgement: Judgement, texts: dict[str, str]) -> list[anomalies.Anomaly]:
+def _odd_spans(
+    workspace: Workspace, source: str, start: datetime, end: datetime
+) -> list[rates.OddSpan]:
+    since = start - timedelta(days=rates.DAYS_OF_HISTORY)
+    with workspace.engine.connect() as conn:
+        volumes = ledger.hourly_volumes(conn, source, since, end)
+    return rates.odd_spans(volumes, start, end)
+
+
+def _rate_rows(odd: list[rates.OddSpan]) -> list[anomalies.Anomaly]:
+    return [
+        anomalies.Anomaly(
+            window_id=f"rate@{span.start:%Y%m%dT%H}",
+            session_key=None,
+            window_start=span.start,
+            window_end=span.end,
+            score=span.score,
+            threshold=rates.THRESHOLD,
+            severity=severity_of(span.score, typical=0.0, largest=rates.THRESHOLD),
+            reason=span.reason,
+            explanation=[{"kind": span.kind, "found": span.found, "expected": span.expected}],
+            lines=[],
+            events=span.found,
+            detector="rate",
+        )
+        for span in odd
+    ]
+
+
+def _window_rows(
+    windows: Windows, judgement: Judgement, texts: dict[str, str], family: str
+) -> list[anomalies.Anomaly]:
     rows = []
     for found in judgement.anomalies:
         span = windows.spans.row(found.row, named=True)
@@ -81,11 +116,13 @@ def _rows(windows: Windows, judgement: Judgement, texts: dict[str, str]) -> list
                 window_start=span["starts_at"],
                 window_end=span["ends_at"],
                 score=found.score,
+                threshold=judgement.threshold,
                 severity=found.severity,
                 reason=found.explanation.reason(lambda template: texts.get(template, template)),
                 explanation=[asdict(finding) for finding in found.explanation.findings],
                 lines=[asdict(line) for line in found.explanation.lines],
                 events=int(windows.lengths[found.row]),
+                detector=family,
             )
         )
     return rows

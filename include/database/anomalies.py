@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database import SCHEMA, models
 
-KEY = ["source", "interval_start", "interval_end", "model_name", "model_version"]
+INTERVAL = ["source", "interval_start", "interval_end"]
+KEY = [*INTERVAL, "model_name", "model_version"]
 VALUES = [
     "session_key",
     "window_start",
@@ -64,23 +65,36 @@ class Anomaly:
     window_start: datetime
     window_end: datetime
     score: float
+    threshold: float
     severity: str
     reason: str
     explanation: list[dict[str, Any]]
     lines: list[dict[str, Any]]
     events: int
+    detector: str
 
 
 def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
     """Make the rows of an interval and model exactly these; call it within a transaction.
 
     The rows come by COPY into a table of their own and from there in one upsert. Rows that are
-    the same already are not touched, so that scoring again changes nothing. Raises
+    the same already are not touched, so that scoring again changes nothing, except that a model
+    which another had overtaken becomes the latest of the interval again. Raises
     psycopg2.DataError where a text holds a NUL, which Postgres cannot store.
     """
-    key = "|".join(str(getattr(scoring, name)) for name in KEY)
-    conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 1))))
+    interval = "|".join(str(getattr(scoring, name)) for name in INTERVAL)
+    conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(interval, 1))))
     conn.execute(_upsert_scoring(scoring))
+    if _replace_rows(conn, scoring, found) or _is_overtaken(conn, scoring):
+        conn.execute(
+            sa.update(models.Scoring)
+            .where(*_same(scoring, KEY))
+            .values(scored_at=scoring.scored_at)
+        )
+
+
+def _replace_rows(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> bool:
+    """Whether any row was removed, added or changed."""
     conn.execute(
         sa.text(f"CREATE TEMPORARY TABLE staged_anomalies (LIKE {SCHEMA}.anomalies) ON COMMIT DROP")
     )
@@ -104,12 +118,18 @@ def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly
         )
     ).rowcount
     conn.execute(sa.text("DROP TABLE staged_anomalies"))
-    if removed or changed:
-        conn.execute(
-            sa.update(models.Scoring)
-            .where(*(getattr(models.Scoring, name) == getattr(scoring, name) for name in KEY))
-            .values(scored_at=scoring.scored_at)
-        )
+    return bool(removed or changed)
+
+
+def _is_overtaken(conn: Connection, scoring: Scoring) -> bool:
+    """Whether another model has scored the interval since this one last changed a row."""
+    own = sa.select(models.Scoring.scored_at).where(*_same(scoring, KEY)).scalar_subquery()
+    newest = sa.select(sa.func.max(models.Scoring.scored_at)).where(*_same(scoring, INTERVAL))
+    return bool(conn.scalar(sa.select(newest.scalar_subquery() > own)))
+
+
+def _same(scoring: Scoring, names: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    return [getattr(models.Scoring, name) == getattr(scoring, name) for name in names]
 
 
 def query(
@@ -177,7 +197,7 @@ def _upsert_scoring(scoring: Scoring) -> sa.Executable:
 
 def _copy(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
     """COPY the rows into the staging table, as CSV: that quoting holds whatever a log says."""
-    shared = {name: getattr(scoring, name) for name in [*KEY, "threshold", "detector"]}
+    shared = {name: getattr(scoring, name) for name in KEY}
     columns = [*KEY, "window_id", *VALUES]
     text = io.StringIO()
     for anomaly in found:

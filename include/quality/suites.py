@@ -31,14 +31,30 @@ ERROR_SEVERITIES = ("ERROR", "CRITICAL", "FATAL")
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """That a column of the objects' table lies between two values, or is not null."""
+    """That a column of the objects' table lies between two values.
+
+    found: the sentence that tells the value, as a format. told: what was expected instead.
+    """
 
     name: str
     column: str
     severity: Severity
+    found: str
     told: str
     least: float | None = None
     most: float | None = None
+
+    def reason(self, value: float) -> str:
+        """What was found and what was expected, for people.
+
+        >>> PARSED[0].reason(0.25)
+        '25.0% of the lines parse, expected at least 50%'
+        """
+        return f"{self.found.format(value)}, expected {self.told}"
+
+
+def _none(name: str, column: str, found: str) -> Expectation:
+    return Expectation(name, column, "critical", found, "none", most=0)
 
 
 PARSED = (
@@ -46,59 +62,42 @@ PARSED = (
         "share_of_lines_parsed",
         "parsed_share",
         "critical",
-        f"at least {LEAST_PARSED_SHARE:.0%} of the lines parse",
+        "{:.1%} of the lines parse",
+        f"at least {LEAST_PARSED_SHARE:.0%}",
         least=LEAST_PARSED_SHARE,
     ),
-    Expectation(
-        "times_not_null", "events_without_time", "critical", "every event has a time", most=0
-    ),
-    Expectation(
-        "messages_not_null",
-        "events_without_message",
-        "critical",
-        "every event has a message",
-        most=0,
-    ),
-    Expectation(
+    _none("times_not_null", "events_without_time", "{:.0f} events have no time"),
+    _none("messages_not_null", "events_without_message", "{:.0f} events have no message"),
+    _none(
         "times_plausible",
         "events_in_the_future",
-        "critical",
-        "no event is more than a day younger than its object",
-        most=0,
+        "{:.0f} events are over a day younger than their object",
     ),
     Expectation(
         "share_of_errors_usual",
         "error_share_rise",
         "warning",
-        f"the share of errors is at most {ERROR_SHARE_RISE:.0%} above that of the batch's source",
+        "the share of errors differs from that of all of the source by {:+.1%}",
+        f"at most {ERROR_SHARE_RISE:+.0%}",
         most=ERROR_SHARE_RISE,
     ),
     Expectation(
         "volume_usual",
         "volume_ratio",
         "warning",
-        "each hour holds between a tenth of and ten times its usual events",
+        "an hour holds {:.3g} times its usual events",
+        f"{VOLUME_BAND[0]:g} to {VOLUME_BAND[1]:g} times",
         least=VOLUME_BAND[0],
         most=VOLUME_BAND[1],
     ),
 )
 EVENTS = (
-    Expectation(
-        "all_events_written", "events_missing", "critical", "as many events as were parsed", most=0
-    ),
-    Expectation(
-        "templates_not_null",
-        "events_without_template",
-        "critical",
-        "every event has a template",
-        most=0,
-    ),
-    Expectation(
+    _none("all_events_written", "events_missing", "{:.0f} events too few or too many are written"),
+    _none("templates_not_null", "events_without_template", "{:.0f} events have no template"),
+    _none(
         "parameters_not_null",
         "events_without_parameters",
-        "critical",
-        "every event has a list of parameters",
-        most=0,
+        "{:.0f} events have no list of parameters",
     ),
 )
 SUITES = {"parsed": PARSED, "events": EVENTS}

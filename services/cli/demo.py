@@ -191,17 +191,25 @@ def _rows(space: Workspace, source: str, first: date, last: date) -> list[dict[s
 def _compare(simulation: Simulation, rows: list[dict[str, Any]]) -> None:
     """How many of the incidents that were put in are among the anomalies."""
     flagged = {row["session"] for row in rows}
+    odd_hours = [row for row in rows if row["session"] is None]
     injected = {session for incident in simulation.incidents for session in incident.sessions}
     found = 0
     for incident in simulation.incidents:
         hits = len(flagged & set(incident.sessions))
+        if not incident.sessions:
+            hits = sum(
+                row["time"] < incident.ends_at and row["window_end"] > incident.starts_at
+                for row in odd_hours
+            )
         found += hits > 0
         mark = "[green]found[/]" if hits else "[red]not found[/]"
         sessions = (
-            f"{hits} of {len(incident.sessions)} sessions" if incident.sessions else "no lines"
+            f"{hits} of {len(incident.sessions)} sessions"
+            if incident.sessions
+            else "an hour without lines"
         )
         console.print(f"  {mark}: {incident.kind}, {incident.description} ({sessions})")
     console.print(
         f"{found} of {len(simulation.incidents)} injected incidents found; "
-        f"{len(flagged - injected)} other sessions flagged"
+        f"{len(flagged - injected - {None})} other sessions flagged"
     )

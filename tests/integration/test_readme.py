@@ -77,7 +77,7 @@ def test_every_command_and_query_of_the_readme_works(
     environment: dict[str, str], folder: Path
 ) -> None:
     told = {line: run(line, environment, folder) for line in COMMANDS if line != DOWN}
-    assert "4 of 5 injected incidents found" in told["make demo"]
+    assert "5 of 5 injected incidents found" in told["make demo"]
     assert "anomalies since" in told["make demo LOGS=path/to/files"]
     state = Stack(Path(environment["LOGANALYZER_STACK_DIR"])).state()
     engine = create_engine(database_url(state, "loganalyzer"))

@@ -59,11 +59,13 @@ def anomaly(window: str = "w1", at: datetime = MONDAY, score: float = 0.1 + 0.2)
         window_start=at,
         window_end=at + timedelta(microseconds=1),
         score=score,
+        threshold=0.5,
         severity="high",
         reason="never seen: Disk <*> full",
         explanation=[{"kind": "new", "share": 0.5}],
         lines=[{"object_key": "a.log", "line_number": 3}],
         events=7,
+        detector="novelty",
     )
 
 
@@ -217,6 +219,14 @@ def test_the_newest_scoring_of_a_night_counts(conn: Connection) -> None:
     anomalies.replace_interval(conn, newer, [anomaly("w9", score=0.7)])
     for rows in (anomalies.query(conn), anomalies.query(conn, first_day=MONDAY.date())):
         assert [(row["model_version"], row["score"]) for row in rows] == [("2", 0.7)]
+
+
+def test_a_model_that_judges_a_night_again_counts_from_then_on(conn: Connection) -> None:
+    one, other = scoring(version="1"), scoring(version="2")
+    anomalies.replace_interval(conn, one, [anomaly("w1")])
+    anomalies.replace_interval(conn, replace(other, scored_at=one.scored_at + DAY), [anomaly("w2")])
+    anomalies.replace_interval(conn, replace(one, scored_at=one.scored_at + 2 * DAY), [anomaly("w1")])
+    assert [row["model_version"] for row in anomalies.query(conn)] == ["1"]
 
 
 @pytest.mark.parametrize(
