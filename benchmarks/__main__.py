@@ -12,12 +12,11 @@ PROGRAMS = ["end_to_end", "template_accuracy", "templates"]
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
     sections = []
     for name in PROGRAMS:
         print(f"{name}…", flush=True)
         answer = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", *arguments],
+            [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -30,7 +29,7 @@ def main() -> None:
     head = (
         "# Benchmarks\n\n"
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. The real logs they need are not "
-        "part of the project: `--data` or `LOGANALYZER_DATA` names their folder.\n"
+        "part of the project: `LOGANALYZER_DATA` names their folder.\n"
     )
     target = PROJECT_ROOT / "docs" / "benchmarks.md"
     target.write_text("\n".join([head, *sections]))

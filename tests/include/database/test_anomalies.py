@@ -224,8 +224,11 @@ def test_the_newest_scoring_of_a_night_counts(conn: Connection) -> None:
 def test_a_model_that_judges_a_night_again_counts_from_then_on(conn: Connection) -> None:
     one, other = scoring(version="1"), scoring(version="2")
     anomalies.replace_interval(conn, one, [anomaly("w1")])
-    anomalies.replace_interval(conn, replace(other, scored_at=one.scored_at + DAY), [anomaly("w2")])
-    anomalies.replace_interval(conn, replace(one, scored_at=one.scored_at + 2 * DAY), [anomaly("w1")])
+    later = replace(other, scored_at=one.scored_at + DAY)
+    anomalies.replace_interval(conn, later, [anomaly("w2")])
+    anomalies.replace_interval(
+        conn, replace(one, scored_at=one.scored_at + 2 * DAY), [anomaly("w1")]
+    )
     assert [row["model_version"] for row in anomalies.query(conn)] == ["1"]
 
 
