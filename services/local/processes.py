@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -56,11 +57,15 @@ def stop(record: ProcessRecord) -> None:
     process = find(record)
     if process is None:
         return
-    family = [process, *process.children(recursive=True)]
-    process.terminate()
+    try:
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return  # it ended by itself in this very moment
     _, alive = psutil.wait_procs(family, timeout=GRACE_S)
     for each in alive:
-        each.kill()
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
     _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
     if alive:
         raise StackError(f"process {alive[0].pid} does not end: look at it with ps")
