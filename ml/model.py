@@ -116,7 +116,8 @@ def judge_without_model(history: Windows, night: Windows) -> Judgement:
     if len(night) < 2:
         return Judgement(np.zeros(len(night)), 0.0, [])
     scores = out_of_fold_scores(family("novelty"), night)
-    threshold = quantile_threshold(scores, FALSE_ALARM_SHARE)
+    # The oddest window of a small night may be flagged too: nothing says that it is normal.
+    threshold = quantile_threshold(scores, max(FALSE_ALARM_SHARE, 1.5 / (len(night) + 1)))
     is_usual = scores <= threshold
     severity = partial(
         severity_of, typical=float(np.median(scores)), largest=float(scores[is_usual].max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -133,8 +134,27 @@ def hourly_volumes(
     conn: Connection, source: str, start: datetime, end: datetime
 ) -> dict[datetime, int]:
     """Visible events of each hour from `start` up to `end`; hours without any are absent."""
-    query = (
-        sa.select(models.LakePart.hour_utc, sa.func.sum(models.LakePart.events))
+    total = sa.func.sum(models.LakePart.events)
+    return {hour: int(n) for hour, n in _of_each_hour(conn, total, source, start, end)}
+
+
+def object_volumes(
+    conn: Connection, source: str, start: datetime, end: datetime
+) -> dict[datetime, float]:
+    """The same on average of the objects that hold events of the hour."""
+    mean = sa.func.avg(models.LakePart.events)
+    return {hour: float(n) for hour, n in _of_each_hour(conn, mean, source, start, end)}
+
+
+def _of_each_hour(
+    conn: Connection,
+    figure: sa.ColumnElement[Any],
+    source: str,
+    start: datetime,
+    end: datetime,
+) -> sa.CursorResult[datetime, Any]:
+    return conn.execute(
+        sa.select(models.LakePart.hour_utc, figure)
         .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
         .where(
             models.LakePart.source == source,
@@ -144,7 +164,6 @@ def hourly_volumes(
         )
         .group_by(models.LakePart.hour_utc)
     )
-    return {hour: int(events) for hour, events in conn.execute(query)}
 
 
 def severity_counts(conn: Connection, source: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from include.database import ledger, validations
 from include.ingest.batches import Manifest, ObjectAccount
 from include.quality import QualityReport, check
-from include.quality.suites import error_share, volume_ratio
+from include.quality.suites import severity_shift, volume_ratio
 from include.workspace import Workspace
 
 # How far back the usual volume of an hour is looked for.
@@ -22,9 +22,9 @@ def check_parsed(workspace: Workspace, manifest: Manifest) -> dict[str, str]:
     if not accounts:
         return {}
     with workspace.engine.connect() as conn:
-        usual_errors = ledger.severity_counts(conn, source)
+        usual = ledger.severity_counts(conn, source)
         history = (
-            ledger.hourly_volumes(conn, source, min(hours) - HISTORY, max(hours)) if hours else {}
+            ledger.object_volumes(conn, source, min(hours) - HISTORY, max(hours)) if hours else {}
         )
     rows = [
         {
@@ -33,9 +33,7 @@ def check_parsed(workspace: Workspace, manifest: Manifest) -> dict[str, str]:
             "events_without_time": account.events_without_time,
             "events_without_message": account.events_without_message,
             "events_in_the_future": account.events_in_the_future,
-            "error_share_rise": (
-                error_share(account.severities) - error_share(usual_errors) if usual_errors else 0.0
-            ),
+            "severity_shift": severity_shift(account.severities, usual),
             "volume_ratio": volume_ratio(account.hourly_events, history),
         }
         for account in accounts

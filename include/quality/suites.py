@@ -24,9 +24,10 @@ LEAST_PARSED_SHARE = 0.5
 LEAST_DAYS = 3
 # An hour between a tenth of and ten times its usual volume is not worth a word.
 VOLUME_BAND = (0.1, 10.0)
-# A share of errors this much above the source's own is worth one.
-ERROR_SHARE_RISE = 0.2
-ERROR_SEVERITIES = ("ERROR", "CRITICAL", "FATAL")
+# A severity whose share is this much above or below the source's own is worth one,
+SEVERITY_SHIFT = 0.2
+# in an object of at least so many events: the shares of fewer say little.
+LEAST_EVENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,12 @@ PARSED = (
         "{:.0f} events are over a day younger than their object",
     ),
     Expectation(
-        "share_of_errors_usual",
-        "error_share_rise",
+        "shares_of_severities_usual",
+        "severity_shift",
         "warning",
-        "the share of errors differs from that of all of the source by {:+.1%}",
-        f"at most {ERROR_SHARE_RISE:+.0%}",
-        most=ERROR_SHARE_RISE,
+        "the share of a severity differs from the source's usual one by {:.1%}",
+        f"at most {SEVERITY_SHIFT:.0%}",
+        most=SEVERITY_SHIFT,
     ),
     Expectation(
         "volume_usual",
@@ -103,7 +104,7 @@ EVENTS = (
 SUITES = {"parsed": PARSED, "events": EVENTS}
 
 
-def usual_volume(history: Mapping[datetime, int], hour: datetime) -> float | None:
+def usual_volume(history: Mapping[datetime, float], hour: datetime) -> float | None:
     """Median events in this hour of the day on earlier days, None where too few are known.
 
     >>> from datetime import UTC, timedelta
@@ -115,18 +116,33 @@ def usual_volume(history: Mapping[datetime, int], hour: datetime) -> float | Non
     return median(same_hour) if len(same_hour) >= LEAST_DAYS else None
 
 
-def volume_ratio(volumes: Mapping[datetime, int], history: Mapping[datetime, int]) -> float:
-    """The ratio to the usual volume that is furthest from one; one where nothing is known."""
+def volume_ratio(volumes: Mapping[datetime, int], history: Mapping[datetime, float]) -> float:
+    """The ratio to the usual volume that is furthest from one; one where nothing is known.
+
+    volumes: an object's events of each hour. history: what one object held, so that a source that
+    writes many objects an hour is not compared with their sum.
+    """
     ratios = [
         events / usual for hour, events in volumes.items() if (usual := usual_volume(history, hour))
     ]
     return max(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=1.0)
 
 
-def error_share(severities: Mapping[str, int]) -> float:
-    """Errors among the events that carry a severity."""
-    total = sum(severities.values())
-    return sum(severities.get(name, 0) for name in ERROR_SEVERITIES) / total if total else 0.0
+def severity_shift(severities: Mapping[str, int], usual: Mapping[str, int]) -> float:
+    """How far the share of the severity that moved most is from its usual one, from 0 to 1.
+
+    Both count events by severity; 0 where either holds too few to judge by.
+
+    >>> severity_shift({"INFO": 50, "ERROR": 50}, {"INFO": 980, "ERROR": 20})
+    0.48
+    """
+    total, usual_total = sum(severities.values()), sum(usual.values())
+    if min(total, usual_total) < LEAST_EVENTS:
+        return 0.0
+    return max(
+        abs(severities.get(name, 0) / total - usual.get(name, 0) / usual_total)
+        for name in severities.keys() | usual.keys()
+    )
 
 
 def columns_of(layer: str) -> Sequence[str]:

@@ -153,6 +153,21 @@ def test_what_a_killed_publish_left_is_not_seen_and_is_replaced(
     assert events_of(space, named) == [(f"{named}/a.log", 1)]
 
 
+def test_an_object_is_compared_with_the_usual_one_and_not_with_all_of_its_hour(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    for day in range(2, 6):
+        for host in range(12):
+            line = f"2026-03-0{day} 10:00:01,000 INFO a.B: req=000000{host:02} all is well\n"
+            put(f"{day}/{host}.log", 10 * line.encode())
+        ingest(space, named)
+    query = sa.text(
+        "SELECT DISTINCT reason FROM loganalyzer.validations WHERE source = :name AND NOT passed"
+    )
+    with space.engine.connect() as conn:
+        assert conn.execute(query, {"name": named}).scalars().all() == []
+
+
 class TestSampleLogs:
     """Two days of the sample service, through to its anomalies."""
 

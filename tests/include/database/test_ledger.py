@@ -164,6 +164,7 @@ def test_figures_count_only_what_is_seen(conn: Connection) -> None:
     )
     window = (NINE, NINE + 2 * HOUR)
     assert ledger.hourly_volumes(conn, "disk", *window) == {NINE: 11, NINE + HOUR: 3}
+    assert ledger.object_volumes(conn, "disk", *window) == {NINE: 5.5, NINE + HOUR: 3}
     assert ledger.severity_counts(conn, "disk") == {"INFO": 12, "ERROR": 2}
     assert ledger.span_of_events(conn, "disk") == (NINE, NINE + HOUR)
     assert ledger.span_of_events(conn, "other") is None

@@ -17,7 +17,7 @@ GOOD: dict[str, dict[str, float]] = {
         "events_without_time": 0,
         "events_without_message": 0,
         "events_in_the_future": 0,
-        "error_share_rise": -0.01,
+        "severity_shift": 0.01,
         "volume_ratio": 1.2,
     },
     "events": {
@@ -76,7 +76,7 @@ def test_a_useless_object_is_refused_for_its_reason_and_the_others_are_not(
 @pytest.mark.parametrize(
     ("column", "value", "expectation", "told"),
     [
-        ("error_share_rise", 0.4, "share_of_errors_usual", "by +40.0%, expected at most +20%"),
+        ("severity_shift", 0.4, "shares_of_severities_usual", "by 40.0%, expected at most 20%"),
         ("volume_ratio", 25, "volume_usual", "25 times its usual events, expected 0.1 to 10"),
         ("volume_ratio", 0.02, "volume_usual", "0.02 times its usual events"),
     ],

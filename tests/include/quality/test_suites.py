@@ -11,7 +11,7 @@ from include.quality.suites import (
     SUITES,
     Expectation,
     columns_of,
-    error_share,
+    severity_shift,
     usual_volume,
     volume_ratio,
 )
@@ -60,15 +60,24 @@ def test_the_volume_against_its_history(volumes: dict[datetime, int], ratio: flo
 
 
 @pytest.mark.parametrize(
-    ("severities", "share"),
+    ("severities", "shift"),
     [
         pytest.param({}, 0, id="no event carries a severity"),
-        pytest.param({"INFO": 90, "WARN": 10}, 0, id="warnings are no errors"),
-        pytest.param({"INFO": 6, "ERROR": 2, "CRITICAL": 1, "FATAL": 1}, 0.4, id="all kinds"),
+        pytest.param({"ERROR": 99}, 0, id="too few events to judge by"),
+        pytest.param({"INFO": 98, "WARN": 2}, 0, id="as usual"),
+        pytest.param({"INFO": 49, "WARN": 51}, 0.49, id="more warnings"),
+        pytest.param({"WARN": 100}, 0.98, id="a severity is gone"),
+        pytest.param({"INFO": 68, "WARN": 2, "FATAL": 30}, 0.3, id="a severity never seen before"),
     ],
 )
-def test_the_share_of_errors(severities: dict[str, int], share: float) -> None:
-    assert error_share(severities) == pytest.approx(share)
+def test_the_shares_of_severities_against_the_usual_ones(
+    severities: dict[str, int], shift: float
+) -> None:
+    assert severity_shift(severities, {"INFO": 980, "WARN": 20}) == pytest.approx(shift)
+
+
+def test_without_a_history_no_share_of_severities_is_unusual() -> None:
+    assert severity_shift({"ERROR": 500}, {}) == 0
 
 
 EXPECTATIONS = [

@@ -1,0 +1,48 @@
+"""Small windows to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from ml.windows import SessionRule as Rule
+from ml.windows import Windows, closed_windows
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+RULE = Rule(timedelta(minutes=30), timedelta(hours=6))
+
+MakeWindows = Callable[[Sequence[Sequence[str]]], Windows]
+
+
+@pytest.fixture
+def make_windows() -> MakeWindows:
+    """Sessions out of sequences of template ids: one a minute, its events a second apart."""
+
+    def make(sequences: Sequence[Sequence[str]]) -> Windows:
+        rows = [
+            {
+                "event_time": START + timedelta(minutes=number, seconds=position),
+                "session_key": f"s{number:05d}",
+                "severity": "INFO",
+                "template_id": template,
+                "object_key": "a.log",
+                "line_number": 1000 * number + position + 1,
+            }
+            for number, sequence in enumerate(sequences)
+            for position, template in enumerate(sequence)
+        ]
+        schema = {
+            "event_time": pl.Datetime("us", "UTC"),
+            "session_key": pl.String,
+            "severity": pl.String,
+            "template_id": pl.String,
+            "object_key": pl.String,
+            "line_number": pl.Int64,
+        }
+        events = pl.DataFrame(rows, schema=schema)
+        return closed_windows(events, RULE, START, START + timedelta(days=365))
+
+    return make
