@@ -41,9 +41,9 @@ SOURCES = {
 BATCH_LINES = 500_000
 
 
-def read_messages(name: str) -> pl.Series:
+def read_messages(data: Path, name: str) -> pl.Series:
     path, header = SOURCES[name]
-    with gzip.open(default_data() / path, "rt", encoding="utf-8", errors="replace") as stream:
+    with gzip.open(data / path, "rt", encoding="utf-8", errors="replace") as stream:
         lines = pl.Series("message", stream.read().split("\n")[:-1])
     return lines.str.extract(header).fill_null("")
 
@@ -136,9 +136,9 @@ def _peer_seconds(name: str, parts: Callable[[], Iterator[pl.Series]]) -> float:
         return float(json.loads(target.read_text("utf-8"))["seconds"])
 
 
-def measure(name: str, lines: int, rounds: int) -> dict[str, float]:
+def measure(data: Path, name: str, lines: int, rounds: int) -> dict[str, float]:
     """Lines per second of each miner on this source: the best of several interleaved rounds."""
-    messages = read_messages(name)
+    messages = read_messages(data, name)
 
     def parts() -> Iterator[pl.Series]:
         return joined(batches(messages, lines))
@@ -160,8 +160,8 @@ def measure(name: str, lines: int, rounds: int) -> dict[str, float]:
     return rates
 
 
-def measure_scale(lines: int) -> None:
-    messages = read_messages("HDFS_2pct")
+def measure_scale(data: Path, lines: int) -> None:
+    messages = read_messages(data, "HDFS_2pct")
     for count in (1_000_000, lines):
         seconds = ours(joined(batches(messages, count)), parameters=False)
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -170,12 +170,13 @@ def measure_scale(lines: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--scale-lines", type=int, default=20_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    measure_scale(options.scale_lines)
-    rates = {name: measure(name, options.lines, options.rounds) for name in SOURCES}
+    measure_scale(options.data, options.scale_lines)
+    rates = {name: measure(options.data, name, options.lines, options.rounds) for name in SOURCES}
     for found in rates.values():
         found["floor"] = max(found["floor"], found["floor streaming"])
     ratios = {
