@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -174,8 +175,9 @@ def _show(rows: list[dict[str, Any]], when: str) -> None:
     told: Counter[str] = Counter()
     varied = []
     for row in rows:
-        told[row["reason"]] += 1
-        if told[row["reason"]] <= SHOWN_PER_REASON:
+        kind = re.sub(r"\d+", "", row["reason"])
+        told[kind] += 1
+        if told[kind] <= SHOWN_PER_REASON:
             varied.append(row)
     shown = varied[:SHOWN]
     anomalies.show(shown, f"{len(rows)} anomalies {when}, {len(shown)} of them")
