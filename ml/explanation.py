@@ -135,4 +135,6 @@ def _in_words(finding: Finding, text_of: Callable[[str], str]) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
+    """The first line, no longer than `TEXT_LENGTH`; an ellipsis where something is left out."""
+    head = text.split("\n", 1)[0][: TEXT_LENGTH - 1]
+    return head if head == text else head + "…"
