@@ -17,7 +17,7 @@ from include.settings import PROJECT_ROOT
 from services.local import Stack
 from services.local.environment import database_url
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 README = (PROJECT_ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)

@@ -19,7 +19,7 @@ from services.local import Stack
 from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SOURCE = "storage"
 FIRST_DAY = date(2026, 3, 2)
@@ -69,7 +69,7 @@ def airflow(running: Stack) -> AirflowApi:
 def undisturbed(airflow: AirflowApi) -> dict[str, Any]:
     """What three runs without any trouble leave."""
     for dag_id, conf in RUNS.items():
-        airflow.wait(dag_id, airflow.trigger(dag_id, conf), seconds=300)
+        airflow.wait(dag_id, airflow.trigger(dag_id, conf), seconds=900)
     return rows_and_objects(open_workspace(), without=WHEN)
 
 
@@ -80,7 +80,7 @@ def test_running_every_dag_again_changes_no_row_and_no_object(
     assert undisturbed["anomalies"], "the sample logs hold incidents"
     before = rows_and_objects(space, places=True)
     for dag_id, conf in RUNS.items():
-        airflow.wait(dag_id, airflow.trigger(dag_id, conf), seconds=300)
+        airflow.wait(dag_id, airflow.trigger(dag_id, conf), seconds=900)
     assert rows_and_objects(space, places=True) == before
 
 
@@ -95,7 +95,7 @@ def test_killed_tasks_leave_what_undisturbed_ones_leave(
         run_id = airflow.trigger(dag_id, conf)
         for task_id in victims[dag_id]:
             kill_in_the_middle(running, airflow, dag_id, run_id, task_id)
-        airflow.wait(dag_id, run_id, seconds=300)
+        airflow.wait(dag_id, run_id, seconds=900)
         attempts = {
             task["task_id"]: task["try_number"] for task in airflow.task_instances(dag_id, run_id)
         }
