@@ -57,5 +57,5 @@ bench: $(READY) ## run every benchmark and write docs/benchmarks.md
 bench-%: $(READY)
 	$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
 
-requirements: ## compile requirements.txt from pyproject.toml
+requirements: $(READY) ## compile requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --python $(BIN)/python --extra dev --no-header pyproject.toml -o requirements.txt

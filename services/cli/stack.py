@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, down, status, clean, env):
-        app.command()(command)
+    app.command(epilog="Example: loganalyzer up && loganalyzer status")(up)
+    app.command(epilog="Example: loganalyzer down")(down)
+    app.command(epilog="Example: loganalyzer status --json | jq .mlflow.address")(status)
+    app.command(epilog="Example: LOGANALYZER_STACK_DIR=/tmp/trial loganalyzer clean")(clean)
+    app.command(epilog='Example: eval "$(loganalyzer env)"')(env)
 
 
 def up() -> None:
@@ -101,14 +104,17 @@ def status(json: Json = False) -> None:
 
 def clean() -> None:
     """Stop the embedded stack and delete all of its data."""
+    embedded = stack()
+    if not embedded.exists():
+        console.print(f"{embedded.folder} holds no stack: nothing to remove")
+        return
     with told_errors():
-        embedded = stack()
         embedded.clean()
     console.print(f"removed {embedded.folder}")
 
 
 def env() -> None:
-    """Print the settings for other programs: eval "$(loganalyzer env)"."""
+    """Print the settings for other programs, as exports for a shell."""
     with told_errors():
         for name, value in stack().environment().items():
             print(f"export {name}={shlex.quote(value)}")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from abc import ABC, abstractmethod
+from datetime import datetime
 from pathlib import Path
 
 from services.local import processes
-from services.local.environment import AIRFLOW_USER, S3_USER, stack_environment
+from services.local.environment import (
+    AIRFLOW_USER,
+    S3_USER,
+    database_url,
+    loganalyzer_environment,
+    stack_environment,
+)
 from services.local.state import State
 
 BIN = Path(sys.executable).parent
@@ -23,7 +33,8 @@ class Component(ABC):
 
     name: str
     user: str | None = None
-    patience_s: float = 90
+    stop_signal = signal.SIGTERM
+    patience_s: float = 180
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -31,6 +42,11 @@ class Component(ABC):
 
     def prepare(self) -> None:  # noqa: B027  not every server needs it
         """What must be done before it starts; done again, it changes nothing."""
+
+    def end_orphans(self, *programs: str) -> None:
+        """End the programs that a killed server, or a killed `up`, has left in the folder."""
+        if not processes.find(self.state.processes.get(self.name)):
+            processes.end_programs(programs, self.state.folder)
 
     @abstractmethod
     def command(self) -> list[str]: ...
@@ -51,10 +67,13 @@ class Component(ABC):
 
 class Postgres(Component):
     name = "postgres"
+    stop_signal = signal.SIGINT  # the other one waits for its clients to leave
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self.data = state.folder / "postgres"
+        # The package warns of a missing place for its socket; there is none here.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
         if processes.is_root():
             self.user = "embedded_postgres"  # PostgreSQL refuses to run as root
 
@@ -65,26 +84,29 @@ class Postgres(Component):
         return POSTGRES_BIN_PATH
 
     def prepare(self) -> None:
+        # A killed server leaves its busy backends, and a new one does not start beside them.
+        self.end_orphans("initdb", "postgres")
         if (self.data / "PG_VERSION").exists():
             return
         fresh = self.data.with_name("postgres.new")
         self._empty_folder_of_user(fresh)
         password_file = fresh / "password"
+        password_file.touch(mode=0o600)
         password_file.write_text(self.state.secrets["postgres_password"])
-        password_file.chmod(0o644)
+        if self.user:
+            shutil.chown(password_file, self.user)
         cluster = fresh / "cluster"
         command = [
             str(self.binaries / "initdb"),
             *("-D", str(cluster), "-U", "postgres", "--encoding=utf8", "--locale=C.UTF-8"),
             *("--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"),
         ]
-        processes.run(command, self.environment(), self.log, self.user)
-        password_file.unlink()
+        with processes.running(command, self.environment(), self.log, self.user):
+            pass
         cluster.rename(self.data)  # only a finished cluster ever has this name
+        shutil.rmtree(fresh)
 
     def _empty_folder_of_user(self, folder: Path) -> None:
-        import shutil
-
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if self.user:
@@ -100,7 +122,6 @@ class Postgres(Component):
             ensure_folder_permissions(self.binaries, 0o055)
             ensure_folder_permissions(self.binaries.parent / "lib", 0o044)
             shutil.chown(folder, self.user)
-            shutil.chown(folder.parent, self.user)
 
     def command(self) -> list[str]:
         settings = {
@@ -139,6 +160,8 @@ class Postgres(Component):
         conn = self._connect()
         conn.autocommit = True
         with conn.cursor() as cursor:
+            # An `up` that was killed may have left the server at work on the same.
+            cursor.execute("SELECT pg_advisory_lock(0)")
             for name in DATABASES:
                 password = self.state.secrets[f"{name}_db_password"]
                 role, literal = sql.Identifier(name), sql.Literal(password)
@@ -168,21 +191,25 @@ class Gateway(Component):
         self.meta = f"sqlite3://{self.data / 'meta.db'}"
 
     def prepare(self) -> None:
+        self.end_orphans("juicefs")
         if (self.data / "formatted").exists():
             return
-        self.data.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.data, ignore_errors=True)  # what was interrupted cannot be gone on with
+        self.data.mkdir(parents=True)
         command = [
             str(BIN / "juicefs"),
             *("format", "--storage", "file", "--bucket", f"{self.data}/blocks/"),
             *("--trash-days", "0", self.meta, "objects"),
         ]
-        processes.run(command, self.environment(), self.log, self.user)
+        with processes.running(command, self.environment(), self.log):
+            pass
         (self.data / "formatted").touch()
 
     def command(self) -> list[str]:
         return [
             str(BIN / "juicefs"),
             *("gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--no-usage-report"),
+            "--no-agent",
             *("--cache-dir", str(self.data / "cache"), "--cache-size", "256"),
             *("--metrics", f"127.0.0.1:{self.state.ports['gateway_metrics']}"),
             *("--backup-meta", "0"),
@@ -202,7 +229,6 @@ class Gateway(Component):
     def finish(self) -> None:
         from include.objects import ObjectStore
         from include.settings import Settings
-        from services.local.environment import loganalyzer_environment
 
         values = {
             name.removeprefix("LOGANALYZER_").lower(): value
@@ -222,14 +248,16 @@ class MLflow(Component):
     name = "mlflow"
 
     def command(self) -> list[str]:
-        from services.local.environment import database_url
-
         return [
             str(BIN / "mlflow"),
             *("server", "--host", "127.0.0.1", "--port", str(self.state.ports["mlflow"])),
-            *("--backend-store-uri", database_url(self.state, "mlflow")),
             *("--artifacts-destination", "s3://mlflow", "--serve-artifacts", "--workers", "1"),
         ]
+
+    def environment(self) -> dict[str, str]:
+        # Not as an argument: `ps` would show the password to everybody.
+        url = database_url(self.state, "mlflow")
+        return {**super().environment(), "MLFLOW_BACKEND_STORE_URI": url}
 
     def is_healthy(self) -> bool:
         return _answers(f"{self.address}/health") is not None
@@ -240,9 +268,14 @@ class MLflow(Component):
 
 
 class _Airflow(Component):
-    """One of Airflow's processes. The API server reports the health of all of them."""
+    """One of Airflow's processes. The API server reports the health of all of them.
+
+    It also reads the logs of all of them from the folder they share: none needs to serve its own,
+    which would take a fixed port on every network of the machine.
+    """
 
     arguments: tuple[str, ...]
+    local_options: tuple[str, ...] = ()
     reported_as: str
 
     def prepare(self) -> None:
@@ -253,12 +286,22 @@ class _Airflow(Component):
         passwords.write_text(json.dumps({AIRFLOW_USER: self.state.secrets["airflow_password"]}))
 
     def command(self) -> list[str]:
-        return [str(BIN / "airflow"), *self.arguments]
+        return [str(BIN / "airflow"), *self.arguments, *self.local_options]
 
     def is_healthy(self) -> bool:
         base = f"http://127.0.0.1:{self.state.ports['airflow']}"
-        report = _answers(f"{base}/api/v2/monitor/health")
-        return bool(report) and json.loads(report)[self.reported_as]["status"] == "healthy"
+        answer = _answers(f"{base}/api/v2/monitor/health")
+        process = processes.find(self.state.processes.get(self.name))
+        if answer is None or process is None:
+            return False
+        report = json.loads(answer)[self.reported_as]
+        heartbeat = report.get(f"latest_{self.reported_as}_heartbeat")
+        # The heartbeat of the one that was killed before it counts as healthy for a while.
+        is_its_own = (
+            heartbeat is None
+            or datetime.fromisoformat(heartbeat).timestamp() > process.create_time()
+        )
+        return report["status"] == "healthy" and is_its_own
 
 
 class AirflowApi(_Airflow):
@@ -274,6 +317,7 @@ class AirflowApi(_Airflow):
 class AirflowScheduler(_Airflow):
     name = "airflow-scheduler"
     arguments = ("scheduler",)
+    local_options = ("--skip-serve-logs",)
     reported_as = "scheduler"
 
 
@@ -286,6 +330,7 @@ class AirflowDagProcessor(_Airflow):
 class AirflowTriggerer(_Airflow):
     name = "airflow-triggerer"
     arguments = ("triggerer",)
+    local_options = ("--skip-serve-logs",)
     reported_as = "triggerer"
 
 

@@ -59,6 +59,8 @@ def stack_environment(state: State) -> dict[str, str]:
         **_mlflow(state),
         "PYTHONPATH": str(PROJECT_ROOT),
         "PYTHONUNBUFFERED": "1",
+        # Where bytecode is not kept, each start compiles all of Airflow and MLflow again.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

@@ -17,18 +17,20 @@ from services.local.environment import database_url, loganalyzer_environment, st
 from services.local.processes import StackError
 from services.local.state import State
 
-# What starts side by side, wave after wave.
-WAVES: tuple[tuple[type[Component], ...], ...] = (
-    (components.Postgres, components.Gateway),
-    (
-        components.MLflow,
-        components.AirflowApi,
-        components.AirflowScheduler,
-        components.AirflowDagProcessor,
-        components.AirflowTriggerer,
-    ),
+# What starts side by side. MLflow migrates its database itself, beside the migration of Airflow's.
+STORES: tuple[type[Component], ...] = (components.Postgres, components.Gateway)
+TRACKING: tuple[type[Component], ...] = (components.MLflow,)
+AIRFLOW: tuple[type[Component], ...] = (
+    components.AirflowApi,
+    components.AirflowScheduler,
+    components.AirflowDagProcessor,
+    components.AirflowTriggerer,
 )
-STORES = ("postgres", "gateway")
+WAVES = (STORES, TRACKING, AIRFLOW)
+KINDS = tuple(kind for wave in WAVES for kind in wave)
+POLL_S = 0.2
+# What may lie in the folder before there is a stack: the demo writes its logs and source first.
+WELCOME = {".lock", "samples", "sources"}
 Report = Callable[[str, float], None]
 
 
@@ -49,39 +51,42 @@ class Stack:
         the seconds it took. Raises StackError.
         """
         with self._alone() as state:
-            chosen = [
-                [kind(state) for kind in wave if only is None or kind.name in only]
-                for wave in WAVES
-            ]
-            running = {c.name for wave in chosen for c in wave if self._runs(state, c.name)}
+            running = {kind.name for kind in KINDS if self._runs(state, kind.name)}
+            # What was killed has left children: they hold its port and its memory.
+            self._stop(state, [kind for kind in KINDS if kind.name not in running])
             state.choose_ports(in_use=_ports_of(running))
             state.save()
-            with ThreadPoolExecutor() as pool:
-                for wave in chosen:
-                    self._start_wave(state, wave, pool, report)
-                    if any(component.name == "postgres" for component in wave):
-                        migrations = self._migrations(state, with_airflow=_has_airflow(chosen[-1]))
-                        list(pool.map(lambda migration: migration(), migrations))
-                        if _has_airflow(chosen[-1]):
-                            state.migrated = _versions()
-                        state.save()
+            stores, tracking, airflow = (
+                [kind(state) for kind in kinds if only is None or kind.name in only]
+                for kinds in WAVES
+            )
+            begun = time.monotonic()
+            self._launch(state, stores)
+            self._settle(state, stores, report, begun)
+            self._launch(state, tracking)
+            if any(component.name == "postgres" for component in stores):
+                self._migrate(state, with_airflow=bool(airflow))
+            self._launch(state, airflow)
+            self._settle(state, [*tracking, *airflow], report, begun)
             return state
 
     def down(self) -> list[str]:
         """Stop what this stack started, the last first; the names of what ran."""
+        if not self.exists():
+            return []
         with self._alone() as state:
-            order = [kind.name for wave in reversed(WAVES) for kind in wave]
-            ran = [name for name in order if self._runs(state, name)]
-            for wave in reversed(WAVES):
-                records = [state.processes[k.name] for k in wave if k.name in state.processes]
-                with ThreadPoolExecutor() as pool:
-                    list(pool.map(processes.stop, records))
-            state.processes.clear()
-            state.save()
+            ran = [kind.name for kind in reversed(KINDS) if self._runs(state, kind.name)]
+            self._stop(state, (*TRACKING, *AIRFLOW))
+            self._stop(state, STORES)
             return ran
 
     def clean(self) -> None:
-        """Stop everything and forget it, data and all."""
+        """Stop everything and forget it, data and all.
+
+        Raises StackError where the folder holds no stack, and leaves it as it is.
+        """
+        if not self.exists():
+            raise StackError(f"{self.folder} holds no stack: nothing is removed")
         self.down()
         shutil.rmtree(self.folder)
 
@@ -89,7 +94,7 @@ class Stack:
         """For each component whether it runs and is healthy, its address and its log file."""
         state = State.load(self.folder)
         rows: dict[str, dict[str, object]] = {}
-        for kind in (kind for wave in WAVES for kind in wave):
+        for kind in KINDS:
             runs = self._runs(state, kind.name)
             component = kind(state)
             rows[kind.name] = {
@@ -104,57 +109,85 @@ class Stack:
         """The settings for a process that is to talk to this stack. Raises StackError unless
         Postgres and the object store run."""
         state = State.load(self.folder)
-        missing = [name for name in STORES if not self._runs(state, name)]
+        missing = [kind.name for kind in STORES if not self._runs(state, kind.name)]
         if missing:
             raise StackError(f"{' and '.join(missing)} does not run: start it with `make up`")
         return loganalyzer_environment(state)
 
+    def exists(self) -> bool:
+        """Whether the folder holds a stack, running or not."""
+        return State(self.folder).path.exists()
+
     def state(self) -> State:
         return State.load(self.folder)
 
-    def _start_wave(
-        self, state: State, wave: Sequence[Component], pool: ThreadPoolExecutor, report: Report
-    ) -> None:
-        begun = time.monotonic()
-        list(pool.map(lambda component: component.prepare(), wave))
-        for component in wave:
+    def _launch(self, state: State, chosen: Sequence[Component]) -> None:
+        """Start what does not run."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda component: component.prepare(), chosen))
+        for component in chosen:
             if not self._runs(state, component.name):
+                self._stop(state, [type(component)])  # what it left if it died just now
                 state.processes[component.name] = processes.start(
                     component.command(), component.environment(), component.log, component.user
                 )
                 state.save()
 
-        def settle(component: Component) -> None:
-            record = state.processes[component.name]
-            processes.wait_until(
-                component.is_healthy,
-                record,
-                component.name,
-                component.log,
-                component.patience_s,
-            )
-            component.finish()
-            report(f"{component.name} {component.address}".strip(), time.monotonic() - begun)
+    def _settle(
+        self, state: State, chosen: Sequence[Component], report: Report, begun: float
+    ) -> None:
+        """Wait until all of them are healthy, or the first of them has failed."""
+        launched = time.monotonic()
+        waiting = list(chosen)
+        while waiting:
+            for component in list(waiting):
+                is_healthy = component.is_healthy()
+                if not self._runs(state, component.name):  # its orphans may answer in its place
+                    raise StackError(
+                        f"{component.name} ended while it was starting\n"
+                        + processes.tail(component.log)
+                    )
+                if is_healthy:
+                    component.finish()
+                    report(f"{component.name} {component.address}".strip(), _since(begun))
+                    waiting.remove(component)
+                elif _since(launched) > component.patience_s:
+                    raise StackError(
+                        f"{component.name} is not healthy after {component.patience_s:.0f} s; "
+                        f"`make down` and `make up` start it anew\n" + processes.tail(component.log)
+                    )
+            time.sleep(POLL_S if waiting else 0)
 
-        list(pool.map(settle, wave))
-
-    def _migrations(self, state: State, *, with_airflow: bool) -> list[Callable[[], None]]:
+    def _migrate(self, state: State, *, with_airflow: bool) -> None:
         """Bring the databases to the versions installed; nothing where they are there already."""
+        from include.database import migrate
 
-        def ours() -> None:
-            from include.database import migrate
+        ours = database_url(state, "loganalyzer")
+        if not with_airflow or state.migrated == _versions():
+            migrate(ours)
+            return
+        log = self.folder / "logs" / "airflow-migrate.log"
+        command = [str(BIN / "airflow"), "db", "migrate"]
+        with processes.running(command, stack_environment(state), log):
+            migrate(ours)
+        state.migrated = _versions()
+        state.save()
 
-            migrate(database_url(state, "loganalyzer"))
-
-        def airflow() -> None:
-            log = self.folder / "logs" / "airflow-migrate.log"
-            processes.run(
-                [str(BIN / "airflow"), "db", "migrate"], stack_environment(state), log, None
+    def _stop(self, state: State, kinds: Sequence[type[Component]]) -> None:
+        """Stop these, side by side, with what killed ones have left behind, and forget them."""
+        known = [kind for kind in kinds if kind.name in state.processes]
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(
+                    lambda kind: processes.stop(
+                        state.processes[kind.name], self.folder, kind.stop_signal
+                    ),
+                    known,
+                )
             )
-
-        if with_airflow and state.migrated != _versions():
-            return [ours, airflow]
-        return [ours]
+        for kind in known:
+            del state.processes[kind.name]
+        state.save()
 
     def _runs(self, state: State, name: str) -> bool:
         return processes.find(state.processes.get(name)) is not None
@@ -163,6 +196,12 @@ class Stack:
     def _alone(self) -> Iterator[State]:
         """The state, while no other process changes the stack."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        strange = sorted({path.name for path in self.folder.iterdir()} - WELCOME)
+        if strange and not self.exists():
+            raise StackError(
+                f"{self.folder} is not empty ({strange[0]}) and holds no stack: set "
+                "LOGANALYZER_STACK_DIR to a folder of its own, which `clean` may remove"
+            )
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield State.load(self.folder)
@@ -180,8 +219,8 @@ def _ports_of(running: Collection[str]) -> set[str]:
     return {port for port, owner in owners.items() if owner in running}
 
 
-def _has_airflow(wave: Sequence[Component]) -> bool:
-    return any(component.name.startswith("airflow") for component in wave)
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
 
 
 def _versions() -> str:
