@@ -136,5 +136,7 @@ def _in_words(finding: Finding, text_of: Callable[[str], str]) -> str:
 
 def _shortened(text: str) -> str:
     """The first line, no longer than `TEXT_LENGTH`; an ellipsis where something is left out."""
-    head = text.split("\n", 1)[0][: TEXT_LENGTH - 1]
-    return head if head == text else head + "…"
+    head = text.split("\n", 1)[0]
+    if head == text and len(text) <= TEXT_LENGTH:
+        return text
+    return head[: TEXT_LENGTH - 1] + "…"

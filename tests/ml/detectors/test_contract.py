@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ml.detectors import out_of_fold_scores
 from ml.families import FAMILIES, family
 
 USUAL = [["a", "b", "c"], ["a", "b", "b", "c"], ["a", "d"]] * 40
@@ -35,11 +36,19 @@ def test_the_same_windows_give_the_same_scores(name: str, make_windows: Any) -> 
 @every_family
 def test_the_order_of_a_batch_makes_no_difference(name: str, make_windows: Any) -> None:
     detector = family(name)().fit(make_windows(USUAL))
-    windows = make_windows([*USUAL[:5], ODD, ["a"]])
-    backwards = np.arange(len(windows))[::-1]
-    np.testing.assert_allclose(
-        detector.score(windows.take(backwards)), detector.score(windows)[backwards]
-    )
+    windows = make_windows([*USUAL[:5], ODD, ["a"], ["c", "b", "a"], ["a"] * 30])
+    scores = detector.score(windows)
+    assert len(set(scores)) > 3, "scores all alike would not tell"
+    order = np.random.default_rng(0).permutation(len(windows))
+    np.testing.assert_allclose(detector.score(windows.take(order)), scores[order])
+
+
+@every_family
+def test_a_window_scores_alike_in_any_company(name: str, make_windows: Any) -> None:
+    detector = family(name)().fit(make_windows(USUAL))
+    windows = make_windows([ODD, *USUAL[:9]])
+    alone = detector.score(windows.take(np.array([0])))
+    np.testing.assert_allclose(alone, detector.score(windows)[:1])
 
 
 @every_family
@@ -76,3 +85,19 @@ def test_what_is_saved_scores_the_same_and_holds_no_pickle(
 def test_an_unknown_family_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="novelty"):
         family("nonsense")
+
+
+@every_family
+def test_no_window_is_scored_by_a_detector_that_was_fitted_on_it(
+    name: str, make_windows: Any
+) -> None:
+    windows = make_windows([*USUAL[:9], ODD])
+    scores = out_of_fold_scores(family(name), windows, count=10)
+    others = family(name)().fit(windows.take(np.arange(9)))
+    assert scores[9] == others.score(windows)[9]
+    assert scores.shape == (10,)
+
+
+def test_one_window_has_no_other_to_be_judged_by(make_windows: Any) -> None:
+    with pytest.raises(ValueError, match="two windows or more, got 1"):
+        out_of_fold_scores(family("novelty"), make_windows([["a"]]))

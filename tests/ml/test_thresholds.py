@@ -1,0 +1,52 @@
+"""From which score on a window is an anomaly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.thresholds import quantile_threshold
+
+numbers = st.floats(-1e6, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("share", "threshold"),
+    [
+        pytest.param(0.0, 9.0, id="none may be flagged: the largest"),
+        pytest.param(0.1, 8.0, id="one of ten may be flagged"),
+        pytest.param(0.05, 9.0, id="less than one window is none"),
+        pytest.param(0.99, 0.0, id="all but one may be flagged"),
+    ],
+)
+def test_the_threshold_is_a_normal_score(share: float, threshold: float) -> None:
+    shuffled = np.random.default_rng(0).permutation(10).astype(np.float64)
+    assert quantile_threshold(shuffled, share) == threshold
+
+
+@given(scores=st.lists(numbers, min_size=1, max_size=40), share=st.floats(0, 0.999))
+def test_it_is_the_lowest_that_keeps_false_alarms_within_the_share(
+    scores: list[float], share: float
+) -> None:
+    normal = np.array(scores)
+    threshold = quantile_threshold(normal, share)
+    allowed = len(scores) * share
+    assert (normal > threshold).sum() <= allowed
+    assert threshold in scores
+    lower = normal[normal < threshold]
+    assert not len(lower) or (normal > lower.max()).sum() > allowed
+
+
+@pytest.mark.parametrize(
+    ("scores", "share", "message"),
+    [
+        pytest.param([1.0], 1.0, "expected 0 up to 1", id="a share of all"),
+        pytest.param([1.0], -0.1, "expected 0 up to 1", id="a share below nothing"),
+        pytest.param([], 0.1, "at least one normal window", id="no scores"),
+    ],
+)
+def test_nonsense_is_refused(scores: list[float], share: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quantile_threshold(np.array(scores), share)
