@@ -1,6 +1,6 @@
 """How fast are templates mined: ours, drain3, tipping, and what polars alone would take.
 
-    python -m benchmarks.templates [--lines N] [--scale-lines N] [--rounds N]
+    python -m benchmarks.templates [--lines N] [--scale-lines N] [--ingest-lines N] [--rounds N]
 
 Takes the messages of the whole of HDFS_2pct and BGL_100k (below LOGANALYZER_DATA), repeats them
 with fresh digits up to N lines, and gives the same lines to each miner, in turns, in the same run.
@@ -13,7 +13,9 @@ which template it is. Prints lines per second, and one JSON line of ratios.
 - drain3 masks block ids, addresses, hexadecimal and other numbers; tipping has its defaults,
   without templates and masks of parameters, which it would take longer for.
 
-Last, time per line and peak memory of ours at 1 million and at --scale-lines.
+First, time per line and peak memory of ours at 1 million and at --scale-lines. Last, ingest as a
+whole (`template_ingest.py`) against drain3's mining of the same --ingest-lines, half of them HDFS,
+half BGL.
 """
 
 import argparse
@@ -30,6 +32,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.report import default_data, finish
+from benchmarks.template_ingest import Corpus, drain3_seconds, ingest_seconds
 from benchmarks.template_peers import PEERS, run
 from ml.templates import Batch, Catalogue, count_shapes
 from ml.templates.digits import Text
@@ -41,11 +44,15 @@ SOURCES = {
 BATCH_LINES = 500_000
 
 
-def read_messages(data: Path, name: str) -> pl.Series:
-    path, header = SOURCES[name]
+def read_lines(data: Path, name: str) -> pl.Series:
+    path, _ = SOURCES[name]
     with gzip.open(data / path, "rt", encoding="utf-8", errors="replace") as stream:
-        lines = pl.Series("message", stream.read().split("\n")[:-1])
-    return lines.str.extract(header).fill_null("")
+        return pl.Series("message", stream.read().split("\n")[:-1])
+
+
+def read_messages(data: Path, name: str) -> pl.Series:
+    _, header = SOURCES[name]
+    return read_lines(data, name).str.extract(header).fill_null("")
 
 
 def batches(messages: pl.Series, lines: int) -> Iterator[pl.Series]:
@@ -168,11 +175,35 @@ def measure_scale(data: Path, lines: int) -> None:
         print(f"{count:>12,} lines: {seconds / count * 1e9:.0f} ns a line, peak {peak_mb:.0f} MB")
 
 
+def measure_ingest(data: Path, lines: int) -> float:
+    """How many times faster ingest is than drain3's mining of the same lines."""
+    corpora = {
+        source: _corpus(data, name, lines // 2)
+        for source, name in (("hdfs", "HDFS_2pct"), ("bgl", "BGL_100k"))
+    }
+    drain3 = drain3_seconds(corpora)
+    seconds, steps = ingest_seconds(corpora)
+    told = ", ".join(f"{step} {taken:.1f}" for step, taken in steps.items())
+    print(f"{lines:>12,} lines: drain3 {drain3:.1f} s, ingest {seconds:.1f} s ({told})", flush=True)
+    return drain3 / seconds
+
+
+def _corpus(data: Path, name: str, count: int) -> Corpus:
+    """The lines of a source again and again, each time with fresh digits in the messages."""
+    lines, messages = read_lines(data, name), read_messages(data, name)
+    texts = pl.DataFrame({"line": lines, "message": messages})
+    headers = texts.select(pl.col("line").str.strip_suffix(pl.col("message"))).to_series()
+    fresh = pl.concat(batches(messages, count)).alias("message").rechunk()
+    repeated = pl.concat([headers] * -(-count // len(headers)))[:count]
+    return Corpus(repeated + fresh, fresh)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--scale-lines", type=int, default=20_000_000)
+    parser.add_argument("--ingest-lines", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     measure_scale(options.data, options.scale_lines)
@@ -185,7 +216,8 @@ def main() -> None:
         }
         for other in ("drain3", "tipping", "floor")
     }
-    finish(ratios)
+    ingest = measure_ingest(options.data, options.ingest_lines)
+    finish({**ratios, "ingest_ratio_to_drain3": round(ingest, 2)})
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +20,9 @@ from include.ingest.stage import staged_key
 from include.lake.schema import EVENT_SCHEMA
 from include.workspace import Workspace
 from ml.templates import Catalogue
+
+# Requests under way at once: the parts are small, and the wait is the network's.
+WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,13 @@ def _write_object(
             partitions.write(complete)
             counts.append(_template_counts(complete))
         partitions.close()
-        for hour, (path, rows) in sorted(partitions.written.items()):
-            address = part_key(batch.source, hour, object_id)
-            store.put_file(bucket, address, path)
+        hours = sorted(partitions.written)
+        addresses = [part_key(batch.source, hour, object_id) for hour in hours]
+        paths = [partitions.written[hour][0] for hour in hours]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(partial(store.put_file, bucket), addresses, paths))
+        for hour, address in zip(hours, addresses, strict=True):
+            rows = partitions.written[hour][1]
             part = ledger.LakePart(address, object_id, batch.source, hour, rows)
             written.parts.append(part)
     written.counts.extend(
