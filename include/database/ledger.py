@@ -121,6 +121,21 @@ def parts_between(conn: Connection, source: str, start: datetime, end: datetime)
     return list(conn.scalars(query))
 
 
+def parts_of_objects(conn: Connection, source: str, object_keys: set[str]) -> list[str]:
+    """Addresses of the visible parts with the events of these objects."""
+    query = (
+        sa.select(models.LakePart.path)
+        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
+        .where(
+            ObjectVersion.source == source,
+            ObjectVersion.object_key.in_(object_keys),
+            ObjectVersion.state == "ingested",
+        )
+        .order_by(models.LakePart.path)
+    )
+    return list(conn.scalars(query))
+
+
 def span_of_events(conn: Connection, source: str) -> tuple[datetime, datetime] | None:
     """Times of the first and the last visible event, None where there is none."""
     query = sa.select(

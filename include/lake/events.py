@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from include.database import ledger
+from include.database.catalogue import template_texts
 from include.lake.schema import EVENT_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
@@ -46,6 +48,30 @@ def read_events(
     return pl.concat([empty, *frames])
 
 
+def messages_at(
+    workspace: Workspace, source: str, addresses: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], str]:
+    """The messages of published events, by the object key and line number where they start.
+
+    An address where no published event starts is left out.
+    """
+    wanted = pl.DataFrame(
+        addresses, schema={"object_key": pl.String, "line_number": pl.Int64}, orient="row"
+    ).unique()
+    with workspace.engine.connect() as conn:
+        paths = ledger.parts_of_objects(conn, source, set(wanted["object_key"]))
+
+    def read(path: str) -> pl.DataFrame:
+        data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
+        columns = ["object_key", "line_number", "message"]
+        table = pq.read_table(BytesIO(data), columns=columns, schema=EVENT_SCHEMA)
+        return pl.DataFrame(table).join(wanted, on=["object_key", "line_number"], how="semi")
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(read, paths))
+    return {(key, line): message for frame in found for key, line, message in frame.rows()}
+
+
 def read_windows(
     workspace: Workspace,
     source: LogSource,
@@ -56,7 +82,9 @@ def read_windows(
     events."""
     rule = source.windowing.rule
     events = read_events(workspace, source.name, start - rule.lookback, end)
-    return closed_windows(events, rule, start, end)
+    with workspace.engine.connect() as conn:
+        texts = template_texts(conn, source.name)
+    return replace(closed_windows(events, rule, start, end), texts=texts)
 
 
 def windows_within(

@@ -20,6 +20,7 @@ Where do I go to…
 - change how shapes are cut into words? `patterns.py`; what reads like a word? `wording.py`.
 - change when a word is variable? `mining.py`.
 - change ids, widening, redirects, or how templates are stored? `catalogue.py`.
+- change what counts as a new, gone or changed template? `changes.py`.
 - change how parameters are cut out of messages? `parameters.py`; their types? `types.py`.
 """
 

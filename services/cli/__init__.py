@@ -5,6 +5,7 @@ Where do I go to…
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
 - read anomalies? `anomalies.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
+- see and try message templates? `templates.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
 
 Heavy libraries are imported inside the commands: `--help` answers at once.
@@ -12,7 +13,7 @@ Heavy libraries are imported inside the commands: `--help` answers at once.
 
 import typer
 
-from services.cli import anomalies, demo, labels, pipeline, sources, stack
+from services.cli import anomalies, demo, labels, pipeline, sources, stack, templates
 from services.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -26,4 +27,5 @@ app = typer.Typer(
 for module in (stack, demo, pipeline, anomalies):
     module.register(app)
 app.add_typer(sources.app)
+app.add_typer(templates.app)
 app.add_typer(labels.app)
