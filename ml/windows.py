@@ -6,7 +6,8 @@ the windows that close in it, so that intervals of any length, laid end to end, 
 exactly once and with all of its events, and the result depends on the events alone.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -86,11 +87,13 @@ class Windows:
     events: the windows' events, window after window, each in order of time: `event_time`,
         `severity`, `template_id`, `object_key`, `line_number`.
     offsets: int64, n + 1; the events of window i are rows offsets[i] to offsets[i + 1].
+    texts: the text of a template by its id, for the detectors that read it; ids may be absent.
     """
 
     spans: pl.DataFrame
     events: pl.DataFrame
     offsets: npt.NDArray[np.int64]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -113,6 +116,21 @@ class Windows:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Windows":
         return self.take(np.flatnonzero(mask))
+
+    def distinct(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The windows that differ in their sequence of templates: the row of the first of each,
+        shape (d,), and for each window its place among these, shape (n,)."""
+        codes = self.events["template_id"].rank("dense").to_numpy()
+        places: dict[bytes, int] = {}
+        rows: list[int] = []
+        inverse = np.empty(len(self), dtype=np.int64)
+        for row in range(len(self)):
+            sequence = codes[self.offsets[row] : self.offsets[row + 1]].tobytes()
+            place = places.setdefault(sequence, len(rows))
+            if place == len(rows):
+                rows.append(row)
+            inverse[row] = place
+        return np.array(rows, dtype=np.int64), inverse
 
     def count_vectors(self, vocabulary: list[str]) -> sparse.csr_array:
         """How often each template of the vocabulary occurs, shape (n, len(vocabulary) + 1).
@@ -256,12 +274,15 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def windows_from_events(events: pl.DataFrame) -> Windows:
+def windows_from_events(
+    events: pl.DataFrame, texts: Mapping[str, str] | None = None
+) -> Windows:
     """Windows out of events that are grouped and ordered already.
 
     events: `window_id` and `template_id`, the events of one window in order of time.
+    texts: see `Windows`.
     """
     ordered = events.sort("window_id", maintain_order=True)
     spans = ordered.group_by("window_id", maintain_order=True).agg(events=pl.len())
     offsets = np.concatenate([[0], spans["events"].cum_sum().to_numpy()]).astype(np.int64)
-    return Windows(spans.select("window_id"), ordered, offsets)
+    return Windows(spans.select("window_id"), ordered, offsets, texts or {})
