@@ -92,7 +92,7 @@ def _rate_rows(odd: list[rates.OddSpan]) -> list[anomalies.Anomaly]:
             window_end=span.end,
             score=span.score,
             threshold=rates.THRESHOLD,
-            severity=severity_of(span.score, typical=0.0, largest=rates.THRESHOLD),
+            severity=severity_of(span.score, largest=rates.THRESHOLD),
             reason=span.reason,
             explanation=[{"kind": span.kind, "found": span.found, "expected": span.expected}],
             lines=[],

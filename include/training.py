@@ -20,7 +20,7 @@ from include.workspace import Workspace
 from ml import promotion
 from ml.evaluation import Figures, evaluate
 from ml.labels import anomalous_windows
-from ml.model import Model
+from ml.model import CONTAMINATION, Model
 from ml.splits import TimeSplit, split_by_share
 from ml.windows import Windows
 
@@ -74,7 +74,7 @@ def train_candidate(
     run = tracking.find_run(client, source, inputs)
     if run is None:
         figures, split = _held_out_figures(family, windows, is_anomalous)
-        model = Model.train(family, windows.where(~is_anomalous))
+        model = Model.train(family, windows.where(~is_anomalous), _contamination(is_anomalous))
         with tracking.candidate_run(client, source, family, inputs) as run:
             tracking.log_candidate(
                 model,
@@ -121,9 +121,14 @@ def _held_out_figures(
     def known(part: Windows) -> np.ndarray:
         return np.array([window in anomalous_ids for window in part.spans["window_id"]], dtype=bool)
 
-    model = Model.train(family, split.train.where(~known(split.train)))
-    scores = model.detector.score(split.test)
-    return evaluate(scores, model.threshold, known(split.test)), split
+    labelled = known(split.train)
+    model = Model.train(family, split.train.where(~labelled), _contamination(labelled))
+    return evaluate(model.score(split.test), model.threshold, known(split.test)), split
+
+
+def _contamination(is_anomalous: np.ndarray) -> float:
+    """Where somebody has found anomalies, what is left counts as normal."""
+    return 0.0 if is_anomalous.any() else CONTAMINATION
 
 
 def _parameters(

@@ -5,7 +5,7 @@ another model.
 """
 
 import json
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,23 +13,21 @@ from typing import Literal
 
 import numpy as np
 
-from ml.detectors import Detector, Floats, out_of_fold_scores
+from ml.detectors import Detector, Floats, fit_with_normal_scores, out_of_fold_scores
 from ml.explanation import Explanation, explain
-from ml.families import family
+from ml.families import create, family
 from ml.profile import NormalProfile
 from ml.splits import TooFewWindows
-from ml.thresholds import quantile_threshold
+from ml.tails import Tail
+from ml.thresholds import false_alarm_share, quantile_threshold
 from ml.windows import Windows
 
 Severity = Literal["low", "medium", "high", "critical"]
 
-# One window in two hundred of the normal ones may be flagged.
-FALSE_ALARM_SHARE = 0.005
+# Of windows that nobody has looked at, so many may be anomalous.
+CONTAMINATION = 0.02
 # Fewer windows than this say too little to judge others by.
-LEAST_WINDOWS = 50
-# Where normal windows all score alike, a unit of severity is at least this much.
-LEAST_UNIT = 1e-6
-PLAIN_FIELDS = ("family", "threshold", "typical", "largest")
+LEAST_WINDOWS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,86 +51,86 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`typical` is the median and `largest` the highest score of normal windows, out of fold: what
-    severity is measured by."""
+    """Scores mean the same under every family: the surprise of `Tail`, by the detector's scores of
+    normal windows that it was not fitted on."""
 
     family: str
     detector: Detector
     profile: NormalProfile
-    threshold: float
-    typical: float
-    largest: float
+    tail: Tail
 
     @classmethod
-    def train(cls, family_name: str, normal: Windows) -> "Model":
-        """Fit on windows taken to be normal; the threshold comes from out-of-fold scores.
+    def train(cls, family_name: str, normal: Windows, contamination: float = 0.0) -> "Model":
+        """Fit on windows taken to be normal.
 
-        Raises TooFewWindows with what is needed.
+        contamination: the share of them that may be anomalous all the same; `CONTAMINATION` where
+        nobody has looked. Raises TooFewWindows with what is needed.
         """
         if len(normal) < LEAST_WINDOWS:
             raise TooFewWindows(
                 f"{len(normal)} windows to train on, at least {LEAST_WINDOWS} are needed: "
                 "choose a longer period or wait for more logs"
             )
-        detector_class = family(family_name)
-        unseen_scores = out_of_fold_scores(detector_class, normal)
-        return cls(
-            family=family_name,
-            detector=detector_class().fit(normal),
-            profile=NormalProfile.fit(normal),
-            threshold=quantile_threshold(unseen_scores, FALSE_ALARM_SHARE),
-            typical=float(np.median(unseen_scores)),
-            largest=float(unseen_scores.max()),
+        anomalous = int(contamination * len(normal))
+        detector, normal_scores = fit_with_normal_scores(
+            partial(create, family_name, anomalous), normal
         )
+        return cls(family_name, detector, NormalProfile.fit(normal), Tail(normal_scores))
+
+    @property
+    def threshold(self) -> float:
+        """A window is an anomaly when its score is above."""
+        normal_scores = self.tail.surprise(self.tail.sample)
+        return quantile_threshold(normal_scores, false_alarm_share(len(normal_scores)))
+
+    def score(self, windows: Windows) -> Floats:
+        """How surprising each window is, shape (n,): 3 is what one normal window in a thousand
+        reaches."""
+        return self.tail.surprise(self.detector.score(windows))
 
     def judge(self, windows: Windows) -> Judgement:
-        scores = self.detector.score(windows)
-        severity = partial(severity_of, typical=self.typical, largest=self.largest)
-        return _judgement(scores, self.threshold, severity, self.profile, windows)
+        return _judgement(self.score(windows), self.threshold, self.tail, self.profile, windows)
 
     def save(self, folder: Path) -> None:
-        """Write `model.json` and two folders; nothing in them is a pickle."""
+        """Write `model.json`, `tail.npz` and two folders; nothing in them is a pickle."""
         for name, part in (("detector", self.detector), ("profile", self.profile)):
             (folder / name).mkdir(parents=True)
             part.save(folder / name)
-        about = {name: getattr(self, name) for name in PLAIN_FIELDS}
+        np.savez_compressed(folder / "tail.npz", sample=self.tail.sample)
+        about = {"family": self.family, "threshold": self.threshold}
         (folder / "model.json").write_text(json.dumps(about, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
-        about = json.loads((folder / "model.json").read_text())
-        return cls(
-            detector=family(about["family"]).load(folder / "detector"),
-            profile=NormalProfile.load(folder / "profile"),
-            **about,
-        )
+        name = json.loads((folder / "model.json").read_text())["family"]
+        with np.load(folder / "tail.npz", allow_pickle=False) as arrays:
+            tail = Tail(arrays["sample"])
+        detector = family(name).load(folder / "detector")
+        return cls(name, detector, NormalProfile.load(folder / "profile"), tail)
 
 
 def judge_without_model(history: Windows, night: Windows) -> Judgement:
     """The first nights: `novelty`, fitted on what came before, or where that is too little, on
     the night itself, each part of it judged by the others."""
     if len(history) >= LEAST_WINDOWS:
-        return Model.train("novelty", history).judge(night)
+        return Model.train("novelty", history, CONTAMINATION).judge(night)
     if len(night) < 2:
         return Judgement(np.zeros(len(night)), 0.0, [])
-    scores = out_of_fold_scores(family("novelty"), night)
+    anomalous = int(CONTAMINATION * len(night))
+    scores = out_of_fold_scores(partial(create, "novelty", anomalous), night)
+    tail = Tail(scores)
+    surprise = tail.surprise(scores)
     # The oddest window of a small night may be flagged too: nothing says that it is normal.
-    threshold = quantile_threshold(scores, max(FALSE_ALARM_SHARE, 1.5 / (len(night) + 1)))
-    is_usual = scores <= threshold
-    severity = partial(
-        severity_of, typical=float(np.median(scores)), largest=float(scores[is_usual].max())
-    )
-    usual = NormalProfile.fit(night.where(is_usual))
-    return _judgement(scores, threshold, severity, usual, night)
+    share = max(false_alarm_share(len(night)), 1.5 / (len(night) + 1))
+    threshold = quantile_threshold(surprise, share)
+    usual = NormalProfile.fit(night.where(surprise <= threshold))
+    return _judgement(surprise, threshold, tail, usual, night)
 
 
-def severity_of(score: float, *, typical: float, largest: float) -> Severity:
-    """How odd a flagged window is, next to the oddest normal one.
-
-    With one unit from the typical to the largest normal score: below one low, below one and a half
-    medium, below two and a half high, else critical.
-    """
-    units = (score - typical) / max(largest - typical, LEAST_UNIT)
+def severity_of(score: float, largest: float) -> Severity:
+    """How odd a flagged window is, next to the oddest normal one: below that low, below one and a
+    half times as odd medium, below two and a half times high, else critical."""
+    units = score / largest if largest else math.inf
     if units < 1:
         return "low"
     if units < 1.5:
@@ -141,22 +139,14 @@ def severity_of(score: float, *, typical: float, largest: float) -> Severity:
 
 
 def _judgement(
-    scores: Floats,
-    threshold: float,
-    severity: Callable[[float], Severity],
-    profile: NormalProfile,
-    windows: Windows,
+    scores: Floats, threshold: float, tail: Tail, profile: NormalProfile, windows: Windows
 ) -> Judgement:
     rows = np.flatnonzero(scores > threshold)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     explanations = explain(profile, windows.take(rows))
+    largest = float(tail.surprise(tail.sample).max())
     anomalies = [
-        Anomaly(
-            int(row),
-            float(scores[row]),
-            severity(float(scores[row])),
-            explanation,
-        )
-        for row, explanation in zip(rows, explanations, strict=True)
+        Anomaly(int(row), float(scores[row]), severity_of(float(scores[row]), largest), why)
+        for row, why in zip(rows, explanations, strict=True)
     ]
     return Judgement(scores, threshold, anomalies)

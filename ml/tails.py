@@ -1,4 +1,4 @@
-"""Tail probabilities: how often would a normal window look at least this odd?"""
+"""Tail probabilities: how often would a normal window score at least this high?"""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,41 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+TOP_SHARE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The upper tail of a statistic over n normal windows.
+    """The upper tail of the scores of n normal windows.
 
-    Inside the sample the probability of a value x is (k + 1) / (n + 1) with k windows at x or
-    above, the conformal estimate, which holds at any n. Beyond the largest value it falls
-    exponentially with the excess, at the scale of the sample's own largest tenth, so that more
-    extreme windows still rank higher.
+    sample: shape (n,), at least one.
+
+    At the k-th largest score the probability is (k + 1) / (n + 1), the conformal estimate, which
+    holds at any n; between two scores its logarithm is interpolated, so that ranks are kept.
+    Beyond the largest it falls as one over the excess (a generalised Pareto tail of shape one, on
+    the scale of the sample's own largest tenth): slowly, since nothing is known there, but so that
+    what is more extreme still ranks higher.
     """
 
     sample: Floats
 
-    def log10_probability(self, values: Floats) -> Floats:
-        """Shape (n,) in, shape (n,) out, never above zero."""
+    def surprise(self, scores: Floats) -> Floats:
+        """-log10 of the probability, shape (m,) in, shape (m,) out, never below zero: 3 is what
+        one normal window in a thousand reaches."""
         ordered = np.sort(self.sample)
-        at_or_above = len(ordered) - np.searchsorted(ordered, values, side="left")
-        inside = np.log10((at_or_above + 1) / (len(ordered) + 1))
-        scale = max(float(ordered[-max(1, len(ordered) // 10) :].mean()), 1.0)
-        excess = np.maximum(values - ordered[-1], 0.0)
-        log10_p: Floats = inside - excess / scale * np.log10(np.e)
-        return log10_p
+        values, first = np.unique(ordered, return_index=True)
+        at_or_above = len(ordered) - first
+        inside = np.interp(scores, values, np.log10((len(ordered) + 1) / (at_or_above + 1)), left=0)
+        excess = scores - values[-1]
+        beyond = np.log10(len(ordered) + 1) + np.log10(1 + np.maximum(excess, 0) / _scale(ordered))
+        return np.where(excess > 0, beyond, inside)
+
+
+def _scale(ordered: Floats) -> float:
+    """The mean excess of the largest tenth over the rest; where these are all alike, the spread
+    of the whole sample; where it has none, one."""
+    top = ordered[-max(2, round(len(ordered) * TOP_SHARE)) :]
+    for scale in (float((top - top[0]).mean()), float(ordered.std())):
+        if scale > 0:
+            return scale
+    return 1.0

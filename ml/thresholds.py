@@ -9,21 +9,37 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+# One normal window in a thousand may be flagged,
+LEAST_SHARE = 0.001
+# but a quantile rests on about ten windows beyond it,
+WINDOWS_BEYOND = 10
+# and never more than one window in ten.
+LARGEST_SHARE = 0.1
 
-def quantile_threshold(normal_scores: npt.NDArray[np.float64], false_alarm_share: float) -> float:
+
+def false_alarm_share(windows: int) -> float:
+    """The share of normal windows that may be flagged, when so many were there to learn from.
+
+    >>> false_alarm_share(50), false_alarm_share(1_000), false_alarm_share(50_000)
+    (0.1, 0.01, 0.001)
+    """
+    return max(LEAST_SHARE, min(LARGEST_SHARE, WINDOWS_BEYOND / windows))
+
+
+def quantile_threshold(normal_scores: npt.NDArray[np.float64], share: float) -> float:
     """The lowest threshold that at most this share of normal windows lies above.
 
     A window is an anomaly when its score is *above* the threshold. With fewer than
-    1 / false_alarm_share windows that is their largest score: only what is odder than all that is
+    1 / share windows that is their largest score: only what is odder than all that is
     known stands out.
 
     >>> float(quantile_threshold(np.array([1.0, 2.0, 3.0, 4.0]), 0.25))
     3.0
     """
-    if not 0 <= false_alarm_share < 1:
-        raise ValueError(f"false_alarm_share is {false_alarm_share}, expected 0 up to 1")
+    if not 0 <= share < 1:
+        raise ValueError(f"the share of false alarms is {share}, expected 0 up to 1")
     if not len(normal_scores):
         raise ValueError("a threshold needs the scores of at least one normal window")
     ordered = np.sort(normal_scores)
-    allowed = math.floor(len(ordered) * false_alarm_share)
+    allowed = math.floor(len(ordered) * share)
     return float(ordered[len(ordered) - 1 - allowed])

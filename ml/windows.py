@@ -274,14 +274,15 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def windows_from_events(
-    events: pl.DataFrame, texts: Mapping[str, str] | None = None
-) -> Windows:
+def windows_from_events(events: pl.DataFrame, texts: Mapping[str, str] | None = None) -> Windows:
     """Windows out of events that are grouped and ordered already.
 
-    events: `window_id` and `template_id`, the events of one window in order of time.
+    events: `window_id`, `template_id` and, where it is known, `severity`; the events of one window
+        in order of time.
     texts: see `Windows`.
     """
+    if "severity" not in events.columns:
+        events = events.with_columns(severity=pl.lit(None, pl.String))
     ordered = events.sort("window_id", maintain_order=True)
     spans = ordered.group_by("window_id", maintain_order=True).agg(events=pl.len())
     offsets = np.concatenate([[0], spans["events"].cum_sum().to_numpy()]).astype(np.int64)

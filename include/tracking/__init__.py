@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+import polars as pl
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -75,10 +76,13 @@ def log_candidate(
     """Parameters, metrics and the model itself, into the run that is open."""
     mlflow.log_params(parameters)
     mlflow.log_metrics(metrics)
-    events = example.events.select("template_id").with_columns(
-        window_id=example.spans["window_id"].gather(_rows_of_events(example))
+    events = example.events.select(
+        "template_id",
+        pl.col("severity").fill_null(""),
+        text=pl.col("template_id").replace(example.texts),
+        window_id=example.spans["window_id"].gather(_rows_of_events(example)),
     )
-    table = pd.DataFrame(events.select("window_id", "template_id").to_dict(as_series=False))
+    table = pd.DataFrame(events.to_dict(as_series=False))
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
         mlflow.pyfunc.log_model(

@@ -6,7 +6,6 @@ MLflow keeps this file as code beside the model's folder, so that nothing is pic
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import polars as pl
 from mlflow.models import set_model
@@ -17,16 +16,19 @@ from ml.windows import Windows, windows_from_events
 
 
 class AnomalyScores(PythonModel):
-    """`predict` takes events with the columns `window_id` and `template_id`, in order, and
-    returns one row a window: `window_id`, `score`, `is_anomaly`."""
+    """`predict` takes events with the columns `window_id`, `template_id`, `text` (of the template)
+    and `severity` (empty for none), in order, and returns one row a window: `window_id`, `score`,
+    `is_anomaly`."""
 
     def load_context(self, context: Any) -> None:
         self.model_ = Model.load(Path(context.artifacts["model"]))
 
     # Without type hints: MLflow would take them for the model's signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        windows: Windows = windows_from_events(pl.from_pandas(model_input))
-        scores = np.asarray(self.model_.detector.score(windows))
+        events = pl.from_pandas(model_input)
+        texts = dict(events.select("template_id", "text").unique().iter_rows())
+        windows: Windows = windows_from_events(events, texts)
+        scores = self.model_.score(windows)
         return pd.DataFrame(
             {
                 "window_id": windows.spans["window_id"].to_list(),

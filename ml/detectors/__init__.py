@@ -7,16 +7,20 @@ Where do I go to…
 - turn scores into decisions? `ml.thresholds`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.splits import folds
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
+
+FOLDS = 5
+MANY_FOLDS = 10
+FEW_WINDOWS = 1000
 
 
 class Detector(Protocol):
@@ -40,16 +44,34 @@ class Detector(Protocol):
         """The detector that `save` wrote."""
 
 
-def out_of_fold_scores(detector_class: type[Detector], windows: Windows, count: int = 5) -> Floats:
+def out_of_fold_scores(create: Callable[[], Detector], windows: Windows) -> Floats:
     """Scores of windows by detectors that were not fitted on them, shape (n,).
 
-    Each of `count` contiguous blocks of time is scored by a detector fitted on the others. Needs
-    at least two windows.
+    Each fold takes every fifth window (every tenth of few, which need nearly all of the others to
+    learn from) and is scored by a detector fitted on the rest. Neighbours in time part that way:
+    what came in one hour only does not count as unseen in all of its windows at once. Needs at
+    least two windows.
     """
     if len(windows) < 2:
         raise ValueError(f"out-of-fold scores need two windows or more, got {len(windows)}")
+    count = MANY_FOLDS if len(windows) < FEW_WINDOWS else FOLDS
     scores = np.empty(len(windows))
-    for block in folds(windows, count):
-        others = np.setdiff1d(np.arange(len(windows)), block)
-        scores[block] = detector_class().fit(windows.take(others)).score(windows.take(block))
+    of_fold = np.arange(len(windows)) % min(count, len(windows))
+    for fold in range(of_fold.max() + 1):
+        left_out = of_fold == fold
+        detector = create().fit(windows.where(~left_out))
+        scores[left_out] = detector.score(windows.where(left_out))
     return scores
+
+
+def fit_with_normal_scores(
+    create: Callable[[], Detector], windows: Windows
+) -> tuple[Detector, Floats]:
+    """A detector fitted on the windows, and what they score out of fold, shape (n,).
+
+    A detector that has found the latter out while it was fitted, as an ensemble must, keeps them
+    as `normal_scores_`.
+    """
+    detector = create().fit(windows)
+    own: Floats | None = getattr(detector, "normal_scores_", None)
+    return detector, out_of_fold_scores(create, windows) if own is None else own

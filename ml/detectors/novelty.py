@@ -6,92 +6,184 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.spatial.distance import cdist
 
-from ml.profile import PAIR, NormalProfile, distinct_rows, neighbours, window_numbers
+from ml.profile import PAIR, neighbours, window_numbers
 from ml.tails import Tail
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
 
+# How much more a template of this level says than one of INFO or none.
+LEVELS = {"WARN": 2.0, "ERROR": 3.0, "CRITICAL": 3.0, "FATAL": 3.0}
+# What never varied counts as varying by two percent: log(1 + count) differs by as much at 35.
+LEAST_DEVIATION = 0.02
+# The largest deviation leads, and the others break ties.
+SHARE_OF_SUM = 0.1
+# What nine in ten normal windows are nearer than: there the crowd's distance tells nothing.
+AMIDST = 1.0
+# After so many windows without a surprise the next one means something.
+MANY_WINDOWS = 100
+# Normal windows compared with, the most frequent first: bounds memory and time.
+MOST_POINTS = 10_000
+BLOCK_WINDOWS = 4096
+BLOCK_POINTS = 256
+
 
 class Novelty:
-    """How improbable a window's templates, counts and order are among normal windows.
+    """How far a window lies from normal windows, by what varies among these.
 
-    Three statistics of a window are compared with what normal windows show:
+    A window is a point with one coordinate a template, log(1 + count); one more for templates
+    that no normal window holds, which grows with their level and, slowly, with their number; and
+    one for events out of order: pairs of neighbours never seen, after a template whose successor
+    was no surprise in any normal window. Each coordinate is divided by its standard deviation
+    over normal windows, so that a second `allocateBlock` where there was always one says more
+    than thirty reads instead of three, and multiplied by `LEVELS`. Two points are apart by their
+    largest difference and a tenth of the sum of all.
 
-    - how many of its templates were never seen,
-    - how far its count vector lies from the nearest one seen (`NormalProfile.nearest`),
-    - how many pairs of neighbouring events were never seen in that order.
+    The score is the distance to the nearest normal window. Where some of the training windows may
+    be anomalous, it is the surprise (`Tail`) of the distance to the one that so many are nearer
+    than: an anomaly that was there before has too few neighbours to hide among. In the midst of
+    normal windows, where that distance says nothing, the surprise of the nearest one counts.
 
-    Each becomes a tail probability (`Tail`) against the same statistic of every normal window as
-    if that one window had been left out. Where new templates come every day the first statistic
-    is therefore worth little, and where no two windows are alike the second one is: the detector
-    finds out by itself what is telling in a source. The score is
-
-        -log10(min(1, 3 * min(p_templates, p_counts, p_order)))
-
-    so 3 reads "one normal window in a thousand looks this odd"; the factor 3 pays for looking at
-    three statistics (Bonferroni). There is nothing to tune.
+    anomalous: how many of the windows it is fitted on may be anomalous.
     """
 
+    def __init__(self, anomalous: int = 0) -> None:
+        self.anomalous = anomalous
+
     def fit(self, windows: Windows) -> Self:
-        self.profile_ = profile = NormalProfile.fit(windows)
-        _, _, row_of_window = distinct_rows(windows.count_vectors(profile.vocabulary).toarray())
-        in_one_window = np.append(profile.windows_with_template == 1, False)
-        own_templates = (profile.vectors[:, in_one_window] > 0).sum(axis=1)
-        own_pairs = neighbours(windows).join(
-            profile.pairs.filter(pl.col("windows") == 1), on=PAIR, how="semi"
+        if not len(windows):
+            raise ValueError("novelty needs at least one window to fit on, got none")
+        self.vocabulary_ = sorted(windows.events["template_id"].unique().to_list())
+        pairs = neighbours(windows).group_by(PAIR).agg(windows=pl.len()).sort(PAIR)
+        self.pairs_ = pairs.select(PAIR)
+        successors = pairs.group_by("first").agg(pl.col("windows").sum(), rarest=pl.min("windows"))
+        is_orderly = (pl.col("rarest") > 1) & (pl.col("windows") >= MANY_WINDOWS)
+        self.orderly_ = successors.filter(is_orderly)["first"].sort().to_list()
+        self.weights_ = np.ones(len(self.vocabulary_) + 2)
+        coordinates = np.concatenate(self._blocks(windows))
+        self.weights_ = self._levels(windows) / (coordinates.std(axis=0) + LEAST_DEVIATION)
+        points, of_window, multiplicity = np.unique(
+            coordinates * self.weights_, axis=0, return_inverse=True, return_counts=True
         )
-        self.templates_tail_ = Tail(own_templates[row_of_window].astype(np.float64))
-        self.counts_tail_ = Tail(profile.leave_one_out_distances()[row_of_window])
-        self.order_tail_ = Tail(_per_window(own_pairs, len(windows)))
+        kept = np.sort(np.argsort(-multiplicity, kind="stable")[:MOST_POINTS])
+        self.points_, self.multiplicity_ = points[kept], multiplicity[kept]
+        self.nearer_ = [1, 1 + self.anomalous] if self.anomalous else [1]
+        self.tails_ = [
+            Tail(distances[of_window.ravel()])
+            for distances in self._distances(points, without_itself=multiplicity == 1)
+        ]
         return self
 
     def score(self, windows: Windows) -> Floats:
-        vectors = windows.count_vectors(self.profile_.vocabulary).toarray()
-        distinct, _, row_of_window = distinct_rows(vectors)
-        distances, _ = self.profile_.nearest(distinct)
-        unseen_pairs = self.profile_.unseen_pairs(windows)
-        log10_p = np.minimum.reduce(
-            [
-                self.templates_tail_.log10_probability(self._unseen_templates(windows)),
-                self.counts_tail_.log10_probability(distances[row_of_window]),
-                self.order_tail_.log10_probability(_per_window(unseen_pairs, len(windows))),
-            ]
-        )
-        scores: Floats = np.maximum(-log10_p - np.log10(3), 0.0)
-        return scores
+        scores = [np.empty(0)]
+        for block in self._blocks(windows):
+            points, of_window = np.unique(block, axis=0, return_inverse=True)
+            found = self._distances(points)
+            if len(found) == 1:
+                scores.append(found[0][of_window.ravel()])
+                continue
+            nearest, crowd = (
+                tail.surprise(distances) for tail, distances in zip(self.tails_, found, strict=True)
+            )
+            combined = np.maximum(crowd, np.where(crowd < AMIDST, nearest, 0.0))
+            scores.append(combined[of_window.ravel()])
+        return np.concatenate(scores)
 
-    def _unseen_templates(self, windows: Windows) -> Floats:
-        seen = pl.DataFrame({"template_id": self.profile_.vocabulary})
+    def _blocks(self, windows: Windows) -> list[Floats]:
+        """The weighted coordinates of the windows, in blocks of shape (b, templates + 2)."""
+        starts = range(0, len(windows), BLOCK_WINDOWS)
+        rows = [np.arange(start, min(start + BLOCK_WINDOWS, len(windows))) for start in starts]
+        return [self._coordinates(windows.take(block)) * self.weights_ for block in rows]
+
+    def _coordinates(self, windows: Windows) -> Floats:
+        counts = windows.count_vectors(self.vocabulary_).toarray().astype(np.float64)
+        known = pl.DataFrame({"template_id": self.vocabulary_}, schema={"template_id": pl.String})
         unseen = (
-            windows.events.select("template_id")
+            windows.events.select("template_id", level=_level(windows.events))
             .with_columns(window=window_numbers(windows))
-            .join(seen, on="template_id", how="anti")
-            .unique()
+            .join(known, on="template_id", how="anti")
+            .group_by("window", "template_id")
+            .agg(pl.col("level").max())
         )
-        return _per_window(unseen, len(windows))
+        highest, sums = np.zeros(len(windows)), np.zeros(len(windows))
+        np.maximum.at(highest, unseen["window"].to_numpy(), unseen["level"].to_numpy())
+        np.add.at(sums, unseen["window"].to_numpy(), unseen["level"].to_numpy())
+        counts[:, -1] = highest + SHARE_OF_SUM * np.log1p(sums)
+        strange = (
+            neighbours(windows)
+            .join(self.pairs_, on=PAIR, how="anti")
+            .filter(pl.col("first").is_in(self.orderly_))
+            .join(known, left_on="second", right_on="template_id", how="semi")
+        )
+        order = np.bincount(strange["window"].to_numpy(), minlength=len(windows))
+        coordinates: Floats = np.log1p(np.column_stack([counts, order]))
+        return coordinates
+
+    def _levels(self, windows: Windows) -> Floats:
+        """The level at which each template mostly occurs, shape (templates + 2,)."""
+        usual = (
+            windows.events.select("template_id", level=_level(windows.events))
+            .group_by("template_id")
+            .agg(pl.col("level").median())
+            .sort("template_id")
+        )
+        return np.concatenate([usual["level"].to_numpy(), [1.0, 1.0]])
+
+    def _distances(
+        self, points: Floats, without_itself: npt.NDArray[np.bool_] | None = None
+    ) -> list[Floats]:
+        """For each number of `nearer_` the distance to the normal window that comes at this place,
+        shape (n,).
+
+        without_itself: which points are those of one normal window, which is not counted.
+        """
+        found = np.empty((len(self.nearer_), len(points)))
+        for start in range(0, len(points), BLOCK_POINTS):
+            block = slice(start, start + BLOCK_POINTS)
+            largest = cdist(points[block], self.points_, "chebyshev")
+            sums = cdist(points[block], self.points_, "cityblock")
+            distances = (1 - SHARE_OF_SUM) * largest + SHARE_OF_SUM * sums
+            order = np.argsort(distances, axis=1)
+            ordered = np.take_along_axis(distances, order, axis=1)
+            windows = np.cumsum(self.multiplicity_[order], axis=1)
+            for row, place in enumerate(self.nearer_):
+                wanted = np.full(len(ordered), place)
+                if without_itself is not None:
+                    wanted += without_itself[block]
+                column = (windows >= np.minimum(wanted, windows[:, -1])[:, None]).argmax(axis=1)
+                found[row, block] = ordered[np.arange(len(ordered)), column]
+        return list(found)
 
     def save(self, folder: Path) -> None:
-        self.profile_.save(folder)
+        self.pairs_.write_parquet(folder / "pairs.parquet")
         np.savez_compressed(
-            folder / "tails.npz",
-            templates=self.templates_tail_.sample,
-            counts=self.counts_tail_.sample,
-            order=self.order_tail_.sample,
+            folder / "novelty.npz",
+            anomalous=self.anomalous,
+            vocabulary=np.array(self.vocabulary_, dtype=np.str_),
+            orderly=np.array(self.orderly_, dtype=np.str_),
+            weights=self.weights_,
+            points=self.points_,
+            multiplicity=self.multiplicity_,
+            nearer=np.array(self.nearer_),
+            tails=np.array([tail.sample for tail in self.tails_]),
         )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        detector = cls()
-        detector.profile_ = NormalProfile.load(folder)
-        with np.load(folder / "tails.npz", allow_pickle=False) as tails:
-            detector.templates_tail_ = Tail(tails["templates"])
-            detector.counts_tail_ = Tail(tails["counts"])
-            detector.order_tail_ = Tail(tails["order"])
+        with np.load(folder / "novelty.npz", allow_pickle=False) as arrays:
+            detector = cls(int(arrays["anomalous"]))
+            detector.vocabulary_ = arrays["vocabulary"].tolist()
+            detector.weights_ = arrays["weights"]
+            detector.points_ = arrays["points"]
+            detector.multiplicity_ = arrays["multiplicity"]
+            detector.orderly_ = arrays["orderly"].tolist()
+            detector.nearer_ = arrays["nearer"].tolist()
+            detector.tails_ = [Tail(sample) for sample in arrays["tails"]]
+        detector.pairs_ = pl.read_parquet(folder / "pairs.parquet")
         return detector
 
 
-def _per_window(rows: pl.DataFrame, count: int) -> Floats:
-    """How many rows each window has, shape (count,)."""
-    return np.bincount(rows["window"].to_numpy(), minlength=count).astype(np.float64)
+def _level(events: pl.DataFrame) -> pl.Series:
+    return events["severity"].replace_strict(LEVELS, default=1.0, return_dtype=pl.Float64)

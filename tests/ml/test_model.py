@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 
 from ml.detectors import out_of_fold_scores
 from ml.families import FAMILIES, family
-from ml.model import FALSE_ALARM_SHARE, LEAST_WINDOWS, Model, judge_without_model, severity_of
+from ml.model import LEAST_WINDOWS, Model, judge_without_model, severity_of
 from ml.splits import TooFewWindows
+from ml.thresholds import false_alarm_share
 
 USUAL = [["a", "b", "c"], ["a", "b", "b", "c"], ["a", "d"]] * 40
 
@@ -66,10 +66,33 @@ def test_few_of_the_normal_windows_lie_above_the_threshold_of_windows_not_fitted
 ) -> None:
     normal = make_windows([*USUAL, ["a", "q"], ["b", "a", "c"]])
     model = Model.train(name, normal)
-    unseen = out_of_fold_scores(family(name), normal)
-    assert (unseen > model.threshold).sum() <= FALSE_ALARM_SHARE * len(normal)
-    assert model.largest == unseen.max() >= model.threshold
-    assert model.typical == np.median(unseen)
+    unseen = model.tail.surprise(out_of_fold_scores(family(name), normal))
+    assert (unseen > model.threshold).sum() <= false_alarm_share(len(normal)) * len(normal)
+    assert unseen.max() >= model.threshold
+
+
+@every_family
+def test_a_score_of_three_is_one_normal_window_in_a_thousand(name: str, make_windows: Any) -> None:
+    normal = make_windows(USUAL)
+    unseen = Model.train(name, normal).tail.surprise(out_of_fold_scores(family(name), normal))
+    for surprise in (0.5, 1.0, 2.0):
+        assert (unseen > surprise).sum() <= len(normal) * 10**-surprise
+
+
+@pytest.mark.parametrize(
+    ("contamination", "is_found"),
+    [
+        pytest.param(0.0, False, id="what was there is normal"),
+        pytest.param(0.02, True, id="what was there seldom may be an anomaly"),
+    ],
+)
+def test_training_windows_may_be_anomalous(
+    contamination: float, is_found: bool, make_windows: Any
+) -> None:
+    windows = make_windows([*USUAL, ["a", "x", "y"], ["a", "x", "y"]])
+    model = Model.train("novelty", windows, contamination)
+    usual, odd = model.score(make_windows([USUAL[0], ["a", "x", "y"]]))
+    assert (odd > usual) == is_found
 
 
 def test_just_enough_windows_are_enough(make_windows: Any) -> None:
@@ -80,11 +103,9 @@ def test_just_enough_windows_are_enough(make_windows: Any) -> None:
 
 @every_family
 def test_a_loaded_model_judges_alike(name: str, make_windows: Any, tmp_path: Path) -> None:
-    model = Model.train(name, make_windows(USUAL))
-    # So low that both families flag something.
-    model = replace(model, threshold=model.typical)
+    model = Model.train(name, make_windows([*USUAL, ["a", "q"], ["b", "a", "c"]]))
     model.save(tmp_path / "model")
-    windows = make_windows([*USUAL, ["x", "y", "z"], ["b", "b", "c", "d"]])
+    windows = make_windows([*USUAL, ["x", "y", "z"], ["q"] * 50, ["b", "b", "c", "d"]])
     one, other = model.judge(windows), Model.load(tmp_path / "model").judge(windows)
     np.testing.assert_array_equal(one.scores, other.scores)
     assert one.threshold == other.threshold
@@ -154,7 +175,5 @@ def test_history_that_suffices_is_what_the_night_is_judged_by(make_windows: Any)
 @pytest.mark.parametrize(
     ("score", "severity"), [(1.9, "low"), (2.0, "medium"), (3.5, "high"), (5.0, "critical")]
 )
-def test_severity_counts_from_the_typical_to_the_largest_normal_score(
-    score: float, severity: str
-) -> None:
-    assert severity_of(score, typical=0.0, largest=2.0) == severity
+def test_severity_is_measured_by_the_oddest_normal_window(score: float, severity: str) -> None:
+    assert severity_of(score, largest=2.0) == severity

@@ -1,4 +1,4 @@
-"""How often a normal window looks at least this odd."""
+"""How often a normal window scores at least this high."""
 
 from __future__ import annotations
 
@@ -9,47 +9,52 @@ from hypothesis import strategies as st
 
 from ml.tails import Tail
 
-statistics = st.floats(0, 1e4)
-samples = st.lists(statistics, min_size=1, max_size=40).map(np.array)
+numbers = st.floats(-1e4, 1e4)
+samples = st.lists(numbers, min_size=1, max_size=40).map(np.array)
 
 
 @pytest.mark.parametrize(
-    ("sample", "value", "probability"),
+    ("sample", "score", "probability"),
     [
-        pytest.param([0, 0, 1], 0, 1.0, id="all windows are at the lowest value or above"),
-        pytest.param([0, 0, 1], 0.5, 0.5, id="one of three is above"),
-        pytest.param([0, 0, 1], 1, 0.5, id="one of three is at the value"),
+        pytest.param([0, 0, 1], 0, 1.0, id="all windows are at the lowest score or above"),
+        pytest.param([0, 0, 1], -5, 1.0, id="and at less than it"),
+        pytest.param([0, 0, 1], 1, 0.5, id="one of three is at the score"),
         pytest.param([1, 0, 0], 1, 0.5, id="in whatever order they stand"),
-        pytest.param([0, 0, 2], 4, 0.25 / np.e, id="beyond all it falls with the excess"),
+        pytest.param([0, 0, 1], 0.5, 0.5**0.5, id="between two it is interpolated"),
+        pytest.param([0, 0, 0], 1, 0.25 / 2, id="beyond all it falls with the excess"),
         pytest.param(
-            [*range(18), 18, 20],
-            20 + 19,
-            1 / 21 / np.e,
-            id="at the scale of the largest tenth",
+            [*[0.0] * 18, 4, 8], 8 + 2 * 3, 1 / 21 / 4, id="on the scale of the largest tenth"
         ),
-        pytest.param([0, 0, 0.5], 2.5, 0.25 / np.e**2, id="at a scale of one at least"),
     ],
 )
 def test_the_probability_is_conformal(
-    sample: list[float], value: float, probability: float
+    sample: list[float], score: float, probability: float
 ) -> None:
     tail = Tail(np.array(sample, dtype=np.float64))
-    log10_p = tail.log10_probability(np.array([float(value)]))
-    np.testing.assert_allclose(10**log10_p, [probability])
+    surprise = tail.surprise(np.array([float(score)]))
+    np.testing.assert_allclose(10**-surprise, [probability])
 
 
-@given(sample=samples, values=st.lists(statistics, min_size=2, max_size=20))
-def test_larger_values_are_never_more_probable_and_none_is_certain_twice(
-    sample: np.ndarray, values: list[float]
+@given(sample=samples, scores=st.lists(numbers, min_size=2, max_size=20))
+def test_higher_scores_surprise_no_less_and_none_less_than_nothing(
+    sample: np.ndarray, scores: list[float]
 ) -> None:
-    log10_p = Tail(sample).log10_probability(np.sort(values))
-    assert (np.diff(log10_p) <= 0).all()
-    assert (log10_p <= 0).all()
+    surprise = Tail(sample).surprise(np.sort(scores))
+    assert (np.diff(surprise) >= 0).all()
+    assert (surprise >= 0).all()
 
 
 @given(sample=samples, excess=st.floats(0.1, 100))
-def test_beyond_the_sample_more_extreme_values_still_rank_higher(
+def test_beyond_the_sample_more_extreme_scores_still_rank_higher(
     sample: np.ndarray, excess: float
 ) -> None:
     beyond = sample.max() + np.array([0.0, excess, 2 * excess])
-    assert (np.diff(Tail(sample).log10_probability(beyond)) < 0).all()
+    assert (np.diff(Tail(sample).surprise(beyond)) > 0).all()
+
+
+@given(sample=samples)
+def test_what_a_score_is_beyond_the_whole_sample_surprises_more_than_all_of_it(
+    sample: np.ndarray,
+) -> None:
+    tail = Tail(sample)
+    assert tail.surprise(sample.max(keepdims=True) + 1e-3) > tail.surprise(sample).max()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.thresholds import quantile_threshold
+from ml.thresholds import false_alarm_share, quantile_threshold
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -50,3 +50,15 @@ def test_it_is_the_lowest_that_keeps_false_alarms_within_the_share(
 def test_nonsense_is_refused(scores: list[float], share: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quantile_threshold(np.array(scores), share)
+
+
+@pytest.mark.parametrize(
+    ("windows", "allowed"),
+    [(1, 0), (10, 1), (50, 5), (100, 10), (5_000, 10), (10_000, 10), (100_000, 100)],
+)
+def test_a_quantile_rests_on_ten_windows_but_never_on_a_tenth_of_them(
+    windows: int, allowed: int
+) -> None:
+    scores = np.arange(float(windows))
+    threshold = quantile_threshold(scores, false_alarm_share(windows))
+    assert (scores > threshold).sum() == allowed
