@@ -75,9 +75,12 @@ def test_every_format_stands_in_the_readme() -> None:
         assert f"`{name}`" in README
 
 
-def test_the_example_source_is_one() -> None:
-    (text,) = blocks("yaml")
-    assert LogSource.model_validate(yaml.safe_load(text)).prefix == "app/"
+def test_the_example_source_is_one_and_takes_the_options_shown() -> None:
+    source, *options = (yaml.safe_load(text) for text in blocks("yaml"))
+    assert LogSource.model_validate(source).prefix == "app/"
+    assert options
+    for option in options:
+        assert LogSource.model_validate(source | option).prefix == "app/"
 
 
 def test_every_path_that_the_docs_name_exists() -> None:

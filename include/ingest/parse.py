@@ -16,6 +16,7 @@ import polars as pl
 from include.ingest.decode import LONGEST_LINE, read_lines
 from include.ingest.headers import HeaderReader
 from include.ingest.records import LONGEST_RECORD, Block, whole_records
+from include.ingest.redaction import redacted, redacted_chunks
 from include.ingest.times import is_plausible, to_utc
 from include.objects import ByteStream
 from include.sources import LogSource, Windowing
@@ -62,7 +63,10 @@ def parse_chunks(
 ) -> Iterator[ParsedChunk]:
     """The events of one object. Raises UnreadableObject where it is damaged."""
     read_headers = HeaderReader(source.line_format)
-    for block in whole_records(read_lines(stream, chunk_lines), read_headers):
+    lines = read_lines(stream, chunk_lines)
+    if source.redact:
+        lines = redacted_chunks(lines, source.redact)
+    for block in whole_records(lines, read_headers):
         yield _parse_block(block, source, object_key, stored_utc)
 
 
@@ -79,7 +83,10 @@ def _parse_block(
     heads, others = lines.filter("is_start"), lines.filter(~pl.col("is_start"))
     others = others.with_columns(reason=_reason_against_continuation(source, block.overruns))
     tails = others.filter(pl.col("reason").is_null())
-    events = _typed(_joined(heads, tails, source.line_format), source, object_key, stored_utc)
+    records = _joined(heads, tails, source.line_format)
+    if source.redact:  # what a record's lines hold together may match where none did alone
+        records = records.with_columns(redacted(pl.col("message"), source.redact))
+    events = _typed(records, source, object_key, stored_utc)
     refused = events.filter(pl.col("reason").is_not_null())
     lost = tails.join(refused.select("record"), on="record", how="semi")
     quarantined = pl.concat(

@@ -5,6 +5,7 @@ A source is a YAML file. Where do I go to…
   `name`, `format` and `windowing`.
 - add a line format that many systems share? `formats.py`.
 - change how a format is recognised? `detect.py`.
+- change what kinds of secrets `redact:` knows? `redaction.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pydantic import (
 )
 
 from include.sources.formats import CONTINUATION, PRESETS, LineFormat, check_pattern
+from include.sources.redaction import Redaction, expand_kinds
 
 if TYPE_CHECKING:
     from ml.windows import WindowRule
@@ -154,6 +156,9 @@ class LogSource(_Document):
     windowing: Windowing
     masks: tuple[str, ...] = Field(
         default=(), description="regular expressions of further variable parts of messages"
+    )
+    redact: Annotated[tuple[Redaction, ...], BeforeValidator(expand_kinds)] = Field(
+        default=(), description="kinds of values that are masked before anything is stored"
     )
 
     @model_validator(mode="before")

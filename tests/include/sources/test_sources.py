@@ -27,6 +27,15 @@ def test_the_smallest_source(tmp_path: Path) -> None:
     assert (source.prefix, source.time_zone, source.masks) == ("app/", "UTC", ())
 
 
+def test_what_is_redacted_survives_being_written(tmp_path: Path) -> None:
+    own = "{name: account, pattern: '(?P<keep>acc=)[0-9]+'}"
+    write(tmp_path, f"name: app\nformat: log4j\nredact: [secret, {own}]\n{WINDOWS}")
+    source = load_sources([tmp_path])["app"]
+    assert {each.name for each in source.redact} == {"secret", "account"}
+    write(tmp_path, dump_source(source))
+    assert load_sources([tmp_path])["app"] == source
+
+
 def test_the_sources_that_come_with_the_project_are_valid() -> None:
     assert load_sources([Path(include.sources.__file__).parent])
 
@@ -40,6 +49,12 @@ def test_the_sources_that_come_with_the_project_are_valid() -> None:
         (f"name: app\nformat: log4j\nzone: UTC\n{WINDOWS}", "zone: Extra inputs"),
         ("name: app\nformat: log4j\n", "windowing: Field required"),
         (f"name: app\nformat: log4j\nmasks: ['(']\n{WINDOWS}", "masks: .*no regular expression"),
+        (f"name: app\nformat: log4j\nredact: [mail]\n{WINDOWS}", "redact: .*no kind 'mail'; there"),
+        (f"name: app\nformat: log4j\nredact: email\n{WINDOWS}", "redact: .*tuple"),
+        (
+            f"name: app\nformat: log4j\nredact: [{{name: id, pattern: '('}}]\n{WINDOWS}",
+            "redact.0.pattern: .*no regular expression",
+        ),
         (f"name: app\nformat: log4j\ncontinuation: '(?=x)'\n{WINDOWS}", "continuation: .*look-"),
         (
             "name: app\nformat: log4j\nwindowing: {kind: time, size: 5 minutes, step: 5m}\n",
