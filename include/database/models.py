@@ -96,7 +96,7 @@ class LakePart(Table):
 
 
 class Template(Table):
-    __tablename__ = "templates"
+    __tablename__ = "template_catalogue"
     __table_args__ = (
         sa.Index(None, "source"),
         {"comment": "The template catalogue; an id never changes its meaning"},
@@ -105,15 +105,38 @@ class Template(Table):
     source: Mapped[str] = column("Name of the log source")
     text: Mapped[str] = column("For people: variable parts as <*>")
     body: Mapped[str] = column("For the program: the exact form")
+    name: Mapped[str | None] = column("What people call it")
     replaced_by: Mapped[str | None] = column("The template that it was merged into")
     version: Mapped[int] = column("Grows when the template is widened")
     created_at: Mapped[datetime] = column("When it was mined", server_default=sa.func.now())
 
 
+class TemplateChange(Table):
+    __tablename__ = "template_changes"
+    __table_args__ = (
+        sa.Index(None, "source", "template_id"),
+        {"comment": "The life of each template; rows are only ever added"},
+    )
+    change_id: Mapped[int] = mapped_column(
+        sa.Identity(), primary_key=True, comment="Row number, in order of time"
+    )
+    source: Mapped[str] = column("Name of the log source")
+    template_id: Mapped[str] = column("The template")
+    kind: Mapped[str] = column(
+        "created, widened, merged, restored, renamed, split, pinned, unpinned or retired"
+    )
+    before: Mapped[str | None] = column("Its text before, or its name where it was renamed")
+    after: Mapped[str | None] = column("The same afterwards")
+    merged_into: Mapped[str | None] = column("The template that it was merged into")
+    changed_by: Mapped[str] = column("Who did it: a person, or ingest")
+    note: Mapped[str] = column("Why")
+    changed_at: Mapped[datetime] = column("When", server_default=sa.func.now())
+
+
 class TemplateCount(Table):
     __tablename__ = "template_counts"
     __table_args__ = (
-        {"comment": "Events of each template in each object; the view template_usage adds up"},
+        {"comment": "Events of each template in each object; the view templates adds up"},
     )
     object_id: Mapped[str] = mapped_column(
         sa.ForeignKey(ObjectVersion.object_id, ondelete="CASCADE"),

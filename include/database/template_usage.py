@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 USAGE = sa.text("""
-SELECT source, template_id, text, first_seen_utc, last_seen_utc, count, per_day, example
-FROM loganalyzer.template_usage
+SELECT source, template_id, text, name, first_seen_utc, last_seen_utc, count, per_day, example
+FROM loganalyzer.templates
 WHERE (cast(:source AS text) IS NULL OR source = :source)
   AND (cast(:new_since AS timestamptz) IS NULL OR first_seen_utc >= :new_since)
 ORDER BY source, count DESC, template_id
@@ -33,7 +33,7 @@ FROM (
     JOIN loganalyzer.template_survivors AS s ON s.template_id = c.template_id
     WHERE o.source = :source
 ) AS split
-JOIN loganalyzer.templates USING (template_id)
+JOIN loganalyzer.template_catalogue USING (template_id)
 GROUP BY template_id, text
 """).bindparams(sa.bindparam("moment", type_=sa.DateTime(timezone=True)))
 
@@ -49,7 +49,7 @@ class UseAround:
 
 
 def usage(conn: Connection, source: str | None, new_since: datetime | None) -> list[dict[str, Any]]:
-    """The rows of the view `template_usage`, the most frequent of each source first.
+    """The rows of the view `templates`, the most frequent of each source first.
 
     source: None for all. new_since: only templates whose first event is not before it.
     """

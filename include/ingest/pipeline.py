@@ -96,7 +96,7 @@ def learn_templates(workspace: Workspace, validated: list[ValidatedBatch]) -> li
             catalogue.lock_catalogue(conn, source)
             before = catalogue.load_catalogue(conn, source, workspace.source(source).masks)
             after = before.learn(merge_shapes(shapes))
-            catalogue.save_catalogue(conn, after)
+            catalogue.save_catalogue(conn, before, after, by="ingest")
         log.info("%s: %d templates, %d before", source, len(after), len(before))
     return [address for address in validated if address["accepted"]]
 

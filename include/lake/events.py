@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from include.database import ledger
-from include.database.catalogue import template_texts
+from include.database.catalogue import template_redirects, template_texts
 from include.lake.schema import EVENT_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
@@ -84,6 +84,8 @@ def read_windows(
     events = read_events(workspace, source.name, start - rule.lookback, end)
     with workspace.engine.connect() as conn:
         texts = template_texts(conn, source.name)
+        redirects = template_redirects(conn, source.name)
+    events = events.with_columns(pl.col("template_id").replace(redirects))
     return replace(closed_windows(events, rule, start, end), texts=texts)
 
 

@@ -23,9 +23,11 @@ FRAME_SCHEMA = {
     "template_id": pl.String,
     "text": pl.String,
     "body": pl.String,
+    "name": pl.String,
     "replaced_by": pl.String,
     "version": pl.Int64,
 }
+FLAGS = ("is_alias", "is_pinned", "is_retired")
 MATCH_SCHEMA = pl.Schema([("template_id", pl.String()), ("parameters", pl.List(pl.String))])
 # How many shapes of a template are looked at to tell the types of its parameters.
 EXAMPLES_OF_A_TYPE = 20
@@ -37,6 +39,9 @@ class Template:
 
     No two forms have the same number of parameters, so events of every age render exactly.
     parameter_types: of the newest form. round: the learning in which that form was found.
+    replaced_by: what it was merged into. is_alias: people have merged it: other than one that
+        mining has merged it still matches and renders its lines.
+    name, is_pinned, is_retired: what people have said of it, see `edits`.
     """
 
     template_id: str
@@ -44,6 +49,10 @@ class Template:
     parameter_types: tuple[str, ...]
     round: int
     replaced_by: str | None = None
+    is_alias: bool = False
+    name: str | None = None
+    is_pinned: bool = False
+    is_retired: bool = False
 
     @property
     def pattern(self) -> str:
@@ -53,6 +62,15 @@ class Template:
     def text(self) -> str:
         """For people: each parameter as `<*>`."""
         return self.pattern.replace(SLOT, "<*>")
+
+    @property
+    def matches(self) -> bool:
+        return self.replaced_by is None or self.is_alias
+
+    @property
+    def is_mined(self) -> bool:
+        """Whether mining may widen it or merge it."""
+        return self.replaced_by is None and not self.is_pinned
 
     def can_become(self, pattern: str) -> bool:
         return all(form.count(SLOT) != pattern.count(SLOT) for form in self.forms)
@@ -92,12 +110,26 @@ class Catalogue:
 
         Shapes that a template fits already are not mined again. The others are, together with
         the templates: these may be widened, which keeps their id, or merged, which leaves a
-        redirect from all but the oldest.
+        redirect from all but the oldest. What people have pinned or merged stays as it is, and
+        what they have retired is taken back when it comes again.
         """
-        unknown = [shape for shape in shapes["shape"] if self._index.find(shape) is None]
-        if not unknown:
-            return self
-        live = {each.pattern: each for each in self._live}
+        found = [self._index.find(shape) for shape in shapes["shape"]]
+        back = self._taken_back({pattern for pattern in found if pattern is not None})
+        unknown = [
+            shape for shape, pattern in zip(shapes["shape"], found, strict=True) if pattern is None
+        ]
+        return back._mined(shapes, unknown) if unknown else back
+
+    def _taken_back(self, patterns: set[str]) -> Self:
+        again = {
+            each.template_id: replace(each, is_retired=False)
+            for each in self._live
+            if each.is_retired and each.pattern in patterns
+        }
+        return replace(self, templates=self.templates | again) if again else self
+
+    def _mined(self, shapes: pl.DataFrame, unknown: list[str]) -> Self:
+        live = {each.pattern: each for each in self._live if each.is_mined}
         mined = mine({*unknown, *live})
         found: dict[str, list[Template]] = defaultdict(list)
         for shape, pattern in mined.items():
@@ -154,7 +186,14 @@ class Catalogue:
     def to_frame(self) -> pl.DataFrame:
         """One row a template, in the order of the ids; `from_frame` reads it back."""
         rows = [
-            (key, each.text.replace("\0", "␀"), _body(each), each.replaced_by, len(each.forms))
+            (
+                key,
+                each.text.replace("\0", "␀"),
+                _body(each),
+                each.name,
+                each.replaced_by,
+                len(each.forms),
+            )
             for key, each in sorted(self.templates.items())
         ]
         return pl.DataFrame(rows, schema=FRAME_SCHEMA, orient="row")
@@ -162,9 +201,9 @@ class Catalogue:
     @classmethod
     def from_frame(cls, source: str, masks: Sequence[str], frame: pl.DataFrame) -> Self:
         templates = {
-            template_id: _template(template_id, body, replaced_by)
-            for template_id, body, replaced_by in frame.select(
-                "template_id", "body", "replaced_by"
+            template_id: _template(template_id, body, name, replaced_by)
+            for template_id, body, name, replaced_by in frame.select(
+                "template_id", "body", "name", "replaced_by"
             ).iter_rows()
         }
         return cls(source, tuple(masks), templates)
@@ -173,7 +212,7 @@ class Catalogue:
     def _live(self) -> list[Template]:
         """The templates that match, in the order in which they do: old and narrow ones first."""
         return sorted(
-            (each for each in self.templates.values() if each.replaced_by is None),
+            (each for each in self.templates.values() if each.matches),
             key=lambda each: (each.round, each.pattern.count(SLOT), each.pattern),
         )
 
@@ -185,7 +224,10 @@ class Catalogue:
         """The templates after a round. found: which of them each mined pattern takes in."""
         this_round = 1 + max((each.round for each in self.templates.values()), default=0)
         templates = dict(self.templates)
+        fixed = {each.pattern for each in self._live if not each.is_mined}
         for pattern, members in sorted(found.items()):
+            if pattern in fixed:
+                continue
             oldest_first = sorted(members, key=lambda each: (each.round, each.template_id))
             survivor = next(
                 (
@@ -196,7 +238,7 @@ class Catalogue:
                 None,
             )
             if survivor is None:
-                survivor = self._new(pattern, this_round)
+                survivor = self.new_template(pattern, this_round)
             elif survivor.pattern != pattern:
                 survivor = survivor.widened(pattern, this_round)
             templates[survivor.template_id] = survivor
@@ -205,7 +247,8 @@ class Catalogue:
                     templates[each.template_id] = replace(each, replaced_by=survivor.template_id)
         return templates
 
-    def _new(self, pattern: str, round_number: int) -> Template:
+    def new_template(self, pattern: str, round_number: int) -> Template:
+        """One with an id that no other has had; not yet in the catalogue."""
         salt = 0
         while (template_id := template_id_of(self.source, pattern, salt)) in self.templates:
             salt += 1
@@ -286,13 +329,22 @@ def template_id_of(source: str, first_pattern: str, salt: int = 0) -> str:
 
 def _body(template: Template) -> str:
     forms = [form.split(SLOT) for form in template.forms]
-    return json.dumps({"forms": forms, "types": template.parameter_types, "round": template.round})
+    said = {flag: True for flag in FLAGS if getattr(template, flag)}
+    mined = {"forms": forms, "types": template.parameter_types, "round": template.round}
+    return json.dumps(mined | said)
 
 
-def _template(template_id: str, body: str, replaced_by: str | None) -> Template:
+def _template(template_id: str, body: str, name: str | None, replaced_by: str | None) -> Template:
     read = json.loads(body)
-    forms = tuple(SLOT.join(pieces) for pieces in read["forms"])
-    return Template(template_id, forms, tuple(read["types"]), read["round"], replaced_by)
+    return Template(
+        template_id,
+        forms=tuple(SLOT.join(pieces) for pieces in read["forms"]),
+        parameter_types=tuple(read["types"]),
+        round=read["round"],
+        replaced_by=replaced_by,
+        name=name,
+        **{flag: read.get(flag, False) for flag in FLAGS},
+    )
 
 
 def _looked_up(collapsed: pl.Series, table: pl.DataFrame) -> pl.Series:

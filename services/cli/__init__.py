@@ -5,7 +5,7 @@ Where do I go to…
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
 - read anomalies? `anomalies.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
-- see and try message templates? `templates.py`.
+- see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
 
 Heavy libraries are imported inside the commands: `--help` answers at once.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from services.cli import template_edits
 from services.cli.common import (
     Exit,
     Json,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from include.sources import LogSource
     from include.workspace import Workspace
 
-app = typer.Typer(name="templates", help="List message templates, compare them, or try a file.")
+app = typer.Typer(name="templates", help="List, compare and correct message templates.")
+template_edits.register(app)
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 NewSince = Annotated[
@@ -45,7 +47,7 @@ SECONDS_PER_DAY = 86_400
 def default(
     context: typer.Context, source: Source = None, new_since: NewSince = None, json: Json = False
 ) -> None:
-    """List message templates, compare them, or try a file. Lists where no verb is given."""
+    """List, compare and correct message templates. Lists where no verb is given."""
     if context.invoked_subcommand is None:
         list_(source, new_since, json)
     elif source or new_since or json:
@@ -177,7 +179,9 @@ def _add_messages(space: Workspace, rows: list[dict[str, Any]]) -> None:
 def _shown(row: dict[str, Any]) -> list[str]:
     address = f"{row['example_object_key']}:{row['example_line_number']}"
     return [
-        *(row[name] for name in ("source", "template_id", "text")),
+        row["source"],
+        row["template_id"],
+        row["name"] or row["text"],
         *(
             row[name].strftime("%Y-%m-%d %H:%M:%S") if row[name] else ""
             for name in ("first_seen_utc", "last_seen_utc")

@@ -32,11 +32,20 @@ RUNS = {
     },
     "score_nightly": {"source": SOURCE, "first_day": "2026-03-03"},
 }
-WHEN = {"ingested_at", "created_at", "checked_at", "imported_at", "scored_at", "validation_id"}
+WHEN = {
+    "ingested_at",
+    "created_at",
+    "checked_at",
+    "imported_at",
+    "scored_at",
+    "validation_id",
+    "changed_at",
+}
 TABLES = [
     "events_ledger",
     "lake_parts",
-    "templates",
+    "template_catalogue",
+    "template_changes",
     "template_counts",
     "validations",
     "scorings",

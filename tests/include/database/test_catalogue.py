@@ -18,17 +18,24 @@ def learnt(*messages: str, known: Catalogue | None = None) -> Catalogue:
     return (known or Catalogue.empty("disk")).learn(count_shapes(pl.Series("message", messages)))
 
 
+EMPTY = Catalogue.empty("disk")
+
+
+def save(conn: Connection, after: Catalogue, before: Catalogue = EMPTY) -> None:
+    catalogue.save_catalogue(conn, before, after, by="ingest")
+
+
 def rows(conn: Connection) -> list[object]:
     return list(
         conn.execute(
-            sa.text("SELECT ctid::text, * FROM loganalyzer.templates ORDER BY template_id")
+            sa.text("SELECT ctid::text, * FROM loganalyzer.template_catalogue ORDER BY template_id")
         )
     )
 
 
 def test_what_is_saved_is_loaded(conn: Connection) -> None:
     saved = learnt(*MESSAGES)
-    catalogue.save_catalogue(conn, saved)
+    save(conn, saved)
     loaded = catalogue.load_catalogue(conn, "disk", ())
     assert loaded.to_frame().sort("template_id").equals(saved.to_frame().sort("template_id"))
     messages = pl.Series("message", MESSAGES)
@@ -41,17 +48,18 @@ def test_an_unknown_source_has_an_empty_catalogue(conn: Connection) -> None:
 
 
 def test_saving_again_changes_no_row(conn: Connection) -> None:
-    catalogue.save_catalogue(conn, learnt(*MESSAGES))
-    before = rows(conn)
-    catalogue.save_catalogue(conn, learnt(*MESSAGES))
-    assert rows(conn) == before
+    save(conn, learnt(*MESSAGES))
+    before = rows(conn), catalogue.template_history(conn)
+    loaded = catalogue.load_catalogue(conn, "disk", ())
+    save(conn, learnt(*MESSAGES, known=loaded), before=loaded)
+    assert (rows(conn), catalogue.template_history(conn)) == before
 
 
 def test_learning_more_leaves_the_known_rows_alone(conn: Connection) -> None:
     known = learnt(*MESSAGES)
-    catalogue.save_catalogue(conn, known)
+    save(conn, known)
     before = rows(conn)
-    catalogue.save_catalogue(conn, learnt("Quite another thing happened", known=known))
+    save(conn, learnt("Quite another thing happened", known=known), before=known)
     after = rows(conn)
     assert set(before) < set(after)
     assert len(after) == len(before) + 1
@@ -59,7 +67,7 @@ def test_learning_more_leaves_the_known_rows_alone(conn: Connection) -> None:
 
 def test_texts_are_found_by_id(conn: Connection) -> None:
     saved = learnt(*MESSAGES)
-    catalogue.save_catalogue(conn, saved)
+    save(conn, saved)
     texts = dict(saved.to_frame().select("template_id", "text").rows())
     assert catalogue.template_texts(conn, "disk") == texts
     assert catalogue.template_texts(conn, "nobody") == {}

@@ -173,7 +173,7 @@ def test_figures_count_only_what_is_seen(conn: Connection) -> None:
 def test_template_usage_follows_what_is_seen(conn: Connection) -> None:
     conn.execute(
         sa.text(
-            "INSERT INTO loganalyzer.templates (template_id, source, text, body, version) "
+            "INSERT INTO loganalyzer.template_catalogue (template_id, source, text, body, version) "
             "VALUES ('t1', 'disk', 'Disk <*> full', '{}', 1), ('t2', 'disk', 'Bye', '{}', 1)"
         )
     )
@@ -182,7 +182,7 @@ def test_template_usage_follows_what_is_seen(conn: Connection) -> None:
     publish(conn, new)
     publish(conn, new)
     usage = conn.execute(
-        sa.text("SELECT template_id, count, example FROM loganalyzer.template_usage ORDER BY 1")
+        sa.text("SELECT template_id, count, example FROM loganalyzer.templates ORDER BY 1")
     )
     assert usage.all() == [("t1", 7, "a.log:3"), ("t2", 0, None)]
 

@@ -31,7 +31,7 @@ def templates(conn: Connection) -> None:
     """Two that live, and one that was merged into the first by way of another."""
     conn.execute(
         sa.text(
-            "INSERT INTO loganalyzer.templates"
+            "INSERT INTO loganalyzer.template_catalogue"
             " (template_id, source, text, body, version, replaced_by) VALUES"
             " ('t1', 'disk', 'Disk <*> full', '{}', 1, NULL), ('t2', 'disk', 'Bye', '{}', 1, NULL),"
             " ('old', 'disk', 'Disk a full', '{}', 1, 'older'),"
