@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from include.database import ledger
 from include.ingest.batches import Batch, ObjectAccount
 from include.ingest.stage import staged_key
-from include.lake.schema import EVENT_SCHEMA
+from include.lake.schema import EVENT_SCHEMA, REPEATING
 from include.workspace import Workspace
 from ml.templates import Catalogue
 
@@ -122,7 +122,9 @@ class _Partitions:
         for (hour,), rows in hours.partition_by("hour_utc", as_dict=True).items():
             path = self.folder / f"{hour:%Y%m%dT%H}.parquet"
             if hour not in self._writers:
-                self._writers[hour] = pq.ParquetWriter(path, EVENT_SCHEMA, compression="zstd")
+                self._writers[hour] = pq.ParquetWriter(
+                    path, EVENT_SCHEMA, compression="zstd", use_dictionary=REPEATING
+                )
             table = rows.select(EVENT_SCHEMA.names).to_arrow().cast(EVENT_SCHEMA)
             self._writers[hour].write_table(table)
             self.written[hour] = (path, self.written.get(hour, (path, 0))[1] + len(rows))

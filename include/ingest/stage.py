@@ -17,7 +17,7 @@ from include.ingest.batches import Batch, BatchObject, Manifest, ObjectAccount, 
 from include.ingest.decode import UnreadableObject
 from include.ingest.parse import ParsedChunk, parse_chunks
 from include.ingest.times import CLOCK_SKEW
-from include.lake.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
+from include.lake.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, REPEATING_PARSED
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml.templates import count_shapes, merge_shapes
@@ -88,7 +88,10 @@ class _ObjectStaging:
         self.shapes = count_shapes(pl.Series("message", [], pl.String), self.masks)
         self.events_path = folder / f"{member.object_id}.parquet"
         self.quarantine_path = folder / f"{member.object_id}.quarantine.parquet"
-        self._events = pq.ParquetWriter(self.events_path, PARSED_SCHEMA, compression="zstd")
+        # Read once, by the next task, and deleted: speed before size.
+        self._events = pq.ParquetWriter(
+            self.events_path, PARSED_SCHEMA, compression="lz4", use_dictionary=REPEATING_PARSED
+        )
         self._quarantine = pq.ParquetWriter(
             self.quarantine_path, QUARANTINE_SCHEMA, compression="zstd"
         )

@@ -41,3 +41,7 @@ QUARANTINE_SCHEMA = pa.schema(
     ],
     metadata={"loganalyzer.schema": "quarantine", "loganalyzer.version": VERSION},
 )
+
+# Of columns with few values Parquet keeps a dictionary; one of messages or numbers would only grow.
+REPEATING_PARSED = ["source", "host", "severity", "component", "object_key"]
+REPEATING = [*REPEATING_PARSED, "template_id"]
