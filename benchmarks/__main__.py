@@ -11,6 +11,7 @@ from include.settings import PROJECT_ROOT
 # With their arguments; the peers of `templates` take a quarter of an hour over five million lines.
 PROGRAMS = {
     "end_to_end": [],
+    "detection": [],
     "template_accuracy": [],
     "templates": ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"],
 }

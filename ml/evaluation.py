@@ -1,13 +1,43 @@
-"""How good a detector is on windows whose truth is known."""
+"""How good a detector is on windows whose truth is known.
 
-from dataclasses import asdict, dataclass
+Where do I go to…
+- split windows into training and test? `ml.splits`.
+- see what of the test part was known before? `ml.leaks`.
+- measure without labels? `ml.injection`.
+
+The settings, one of which stands beside every figure:
+
+    normal        windows that are labelled anomalous are left out of training
+    contaminated  nothing is left out, as with logs that nobody has labelled
+    injected      no labels: faults are planted in the later windows, and looked for
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
+from ml.windows import Windows
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+Setting = Literal["normal", "contaminated", "injected"]
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+
+# Anomalous windows that are not further apart than this belong to one incident.
+INCIDENT_GAP = timedelta(minutes=5)
+# Neighbours in time are alike: they are drawn together.
+BLOCK = timedelta(hours=1)
+ROUNDS = 500
+CONFIDENCE = 0.95
+RATIOS = ("precision", "recall", "f1", "average_precision")
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +58,59 @@ class Figures:
         return {name: float(value) for name, value in asdict(self).items() if value is not None}
 
 
-def evaluate(scores: Floats, threshold: float, is_anomalous: Bools) -> Figures:
-    """scores and is_anomalous: shape (n,). A window is flagged when its score is above."""
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """Anomalous windows near in time, counted once.
+
+    found: of which at least one window is flagged. seconds_to_detect: the median over those, from
+    the start of the incident's first window to the last event of its first flagged one; the wait
+    until that window closes and is judged comes on top.
+    """
+
+    count: int
+    found: int
+    recall: float | None
+    seconds_to_detect: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is said of one detector on one test part.
+
+    over_all: over the windows; over_distinct: over their distinct sequences, see there.
+    intervals: 95 %, of the ratios over all windows, by name.
+    """
+
+    over_all: Figures
+    over_distinct: Figures
+    intervals: dict[str, tuple[float, float]]
+    alerts_per_day: float | None
+    incidents: Incidents | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over folds or seeds."""
+
+    median: float
+    least: float
+    most: float
+
+
+def evaluate(
+    scores: Floats, threshold: float, is_anomalous: Bools, weights: Ints | None = None
+) -> Figures:
+    """scores and is_anomalous: shape (n,). A window is flagged when its score is above.
+
+    weights: shape (n,), how many equal windows each one stands for; one each if not given.
+    """
+    counts = np.ones(len(scores), dtype=np.int64) if weights is None else weights
     is_flagged = scores > threshold
     hits, flagged, anomalous = (
-        int(np.count_nonzero(mask))
-        for mask in (is_flagged & is_anomalous, is_flagged, is_anomalous)
+        int(counts[mask].sum()) for mask in (is_flagged & is_anomalous, is_flagged, is_anomalous)
     )
     return Figures(
-        windows=len(scores),
+        windows=int(counts.sum()),
         anomalous=anomalous,
         flagged=flagged,
         true_positives=hits,
@@ -44,6 +118,206 @@ def evaluate(scores: Floats, threshold: float, is_anomalous: Bools) -> Figures:
         recall=hits / anomalous if anomalous else None,
         f1=2 * hits / (flagged + anomalous) if flagged + anomalous else None,
         average_precision=(
-            float(average_precision_score(is_anomalous, scores)) if anomalous else None
+            float(average_precision_score(is_anomalous, scores, sample_weight=counts))
+            if anomalous
+            else None
         ),
     )
+
+
+def report(
+    windows: Windows,
+    scores: Floats,
+    threshold: float,
+    is_anomalous: Bools,
+    seed: int,
+    incident_gap: timedelta = INCIDENT_GAP,
+) -> Report:
+    """Everything on one test part. scores and is_anomalous: shape (n,), for these windows.
+
+    The bootstrap draws blocks of time, or single windows where these are sessions or have no
+    times.
+    """
+    distinct_scores, distinct_truth = over_distinct(windows, scores, is_anomalous)
+    return Report(
+        over_all=evaluate(scores, threshold, is_anomalous),
+        over_distinct=evaluate(distinct_scores, threshold, distinct_truth),
+        intervals=bootstrap(scores, threshold, is_anomalous, seed, blocks=_blocks(windows)),
+        alerts_per_day=alerts_per_day(windows, scores > threshold),
+        incidents=incidents(windows, scores > threshold, is_anomalous, incident_gap),
+    )
+
+
+def over_distinct(windows: Windows, scores: Floats, is_anomalous: Bools) -> tuple[Floats, Bools]:
+    """Scores and truth of the distinct sequences of templates, shape (d,) each.
+
+    However many windows repeat a sequence, it counts once: with the highest of their scores, and
+    as anomalous where any of them is.
+    """
+    rows, places = windows.distinct()
+    highest = np.full(len(rows), -np.inf)
+    np.maximum.at(highest, places, scores)
+    truth = np.zeros(len(rows), dtype=np.bool_)
+    np.logical_or.at(truth, places, is_anomalous)
+    return highest, truth
+
+
+def alerts_per_day(windows: Windows, is_flagged: Bools) -> float | None:
+    """Flagged windows per day of logs, from the first start to the last event; None without
+    times."""
+    if not len(windows) or "starts_at" not in windows.spans.columns:
+        return None
+    start, end = windows.spans["starts_at"].min(), windows.spans["ends_at"].max()
+    days = (end - start).total_seconds() / SECONDS_PER_DAY  # type: ignore[operator, union-attr]
+    return float(is_flagged.sum() / days) if days else None
+
+
+def incident_numbers(windows: Windows, is_anomalous: Bools, gap: timedelta = INCIDENT_GAP) -> Ints:
+    """The incident of each window from 0 on, -1 for normal ones, shape (n,).
+
+    An anomalous window goes on with the incident before it when it starts no later than `gap`
+    after the last event of that incident.
+    """
+    numbers = np.full(len(windows), -1, dtype=np.int64)
+    rows = np.flatnonzero(is_anomalous)
+    if len(rows):
+        starts, ends = (_microseconds(windows, name)[rows] for name in ("starts_at", "ends_at"))
+        # Windows come in order of their start.
+        last_event = np.maximum.accumulate(ends)
+        is_new = starts[1:] - last_event[:-1] > gap // timedelta(microseconds=1)
+        numbers[rows] = np.concatenate([[0], np.cumsum(is_new)])
+    return numbers
+
+
+def incidents(
+    windows: Windows, is_flagged: Bools, is_anomalous: Bools, gap: timedelta = INCIDENT_GAP
+) -> Incidents | None:
+    """How many incidents are found, and how soon; None for windows without times."""
+    if "starts_at" not in windows.spans.columns:
+        return None
+    numbers = incident_numbers(windows, is_anomalous, gap)
+    count = int(numbers.max(initial=-1)) + 1
+    begins = np.full(count, np.iinfo(np.int64).max)
+    seen = begins.copy()
+    hits = is_flagged & is_anomalous
+    np.minimum.at(begins, numbers[is_anomalous], _microseconds(windows, "starts_at")[is_anomalous])
+    np.minimum.at(seen, numbers[hits], _microseconds(windows, "ends_at")[hits])
+    found = np.unique(numbers[hits])
+    seconds = (seen - begins)[found] / 1e6
+    return Incidents(
+        count=count,
+        found=len(found),
+        recall=len(found) / count if count else None,
+        seconds_to_detect=float(np.median(seconds)) if len(found) else None,
+    )
+
+
+def time_blocks(windows: Windows, length: timedelta = BLOCK) -> Ints:
+    """The block of time in which each window starts, shape (n,), for `bootstrap`."""
+    starts = _microseconds(windows, "starts_at")
+    return np.asarray(starts // (length // timedelta(microseconds=1)), dtype=np.int64)
+
+
+def bootstrap(
+    scores: Floats,
+    threshold: float,
+    is_anomalous: Bools,
+    seed: int,
+    weights: Ints | None = None,
+    blocks: Ints | None = None,
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of RATIOS by drawing as many windows with replacement, `ROUNDS` times.
+
+    The draws follow from the seed, the number of windows, their weights and blocks: detectors
+    judged on the same windows meet the same draws. A ratio that no draw defines is left out.
+
+    blocks: shape (n,), windows of one block are drawn together. weights: as in `evaluate`. Only
+    one of the two may be given.
+    """
+    if weights is not None and blocks is not None:
+        raise ValueError("windows that stand for several have no time: give weights or blocks")
+    ratios = _Ratios(scores, threshold, is_anomalous)
+    draws = np.array([ratios(drawn) for drawn in _draws(len(scores), seed, weights, blocks)])
+    tails = [100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2]
+    intervals = {}
+    for column, name in enumerate(RATIOS):
+        values = draws[~np.isnan(draws[:, column]), column] if len(draws) else draws
+        if len(values):
+            low, high = np.percentile(values, tails)
+            intervals[name] = (float(low), float(high))
+    return intervals
+
+
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Median and range of a figure over folds, without those where it does not exist; None where
+    it exists in none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Spread(float(np.median(known)), min(known), max(known))
+
+
+def over_folds(folds: Sequence[Figures]) -> dict[str, Spread]:
+    """Median and range of each figure."""
+    spreads = {
+        each.name: spread([getattr(fold, each.name) for fold in folds]) for each in fields(Figures)
+    }
+    return {name: found for name, found in spreads.items() if found is not None}
+
+
+def _blocks(windows: Windows) -> Ints | None:
+    columns = windows.spans.columns
+    if "starts_at" not in columns or windows.spans["session_key"].is_not_null().any():
+        return None
+    return time_blocks(windows)
+
+
+def _microseconds(windows: Windows, column: str) -> Ints:
+    return windows.spans[column].dt.epoch("us").to_numpy()
+
+
+def _draws(n: int, seed: int, weights: Ints | None, blocks: Ints | None) -> Iterator[Ints]:
+    """How often each row is drawn, round after round."""
+    rng = np.random.default_rng(seed)
+    _, block = np.unique(np.arange(n) if blocks is None else blocks, return_inverse=True)
+    count = int(block.max(initial=-1)) + 1
+    for _ in range(ROUNDS if n else 0):
+        if weights is not None:
+            total = int(weights.sum())
+            yield rng.multinomial(total, weights / total)
+        else:
+            yield np.bincount(rng.integers(count, size=count), minlength=count)[block]
+
+
+class _Ratios:
+    """RATIOS under any weights; the windows are ranked once."""
+
+    def __init__(self, scores: Floats, threshold: float, is_anomalous: Bools) -> None:
+        self.order = np.argsort(-scores, kind="stable")
+        ranked = scores[self.order]
+        self.is_anomalous = is_anomalous[self.order]
+        self.flagged = int(np.count_nonzero(ranked > threshold))
+        # The last row of each run of equal scores.
+        self.ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+
+    def __call__(self, weights: Ints) -> tuple[float, float, float, float]:
+        """NaN for a ratio that is undefined."""
+        drawn = weights[self.order]
+        hits = np.cumsum(drawn * self.is_anomalous)
+        seen = np.cumsum(drawn)
+        true_positives, flagged = (
+            float(sums[self.flagged - 1]) if self.flagged else 0.0 for sums in (hits, seen)
+        )
+        anomalous = float(hits[-1])
+        gained = np.diff(hits[self.ends], prepend=0)
+        at_end = hits[self.ends] / np.maximum(seen[self.ends], 1)
+        return (
+            _ratio(true_positives, flagged),
+            _ratio(true_positives, anomalous),
+            _ratio(2 * true_positives, flagged + anomalous),
+            _ratio(float(gained @ at_end), anomalous),
+        )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan

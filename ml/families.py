@@ -18,15 +18,16 @@ FAMILIES = {
 }
 
 
-def create(name: str, anomalous: int) -> Detector:
+def create(name: str, anomalous: int = 0, seed: int = 0) -> Detector:
     """A detector of a family that is not fitted yet, with its default settings.
 
-    anomalous: how many of the training windows may be anomalous, for the families that ask for it.
+    anomalous: how many of the training windows may be anomalous. seed: of all that is drawn at
+    random. Both for the families that ask for them.
     """
     detector_class = family(name)
-    if "anomalous" in signature(detector_class).parameters:
-        return detector_class(anomalous=anomalous)  # type: ignore[call-arg]
-    return detector_class()
+    asked_for = signature(detector_class).parameters
+    given = {"anomalous": anomalous, "seed": seed}
+    return detector_class(**{key: given[key] for key in given if key in asked_for})
 
 
 def family(name: str) -> type[Detector]:

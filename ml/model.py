@@ -60,7 +60,9 @@ class Model:
     tail: Tail
 
     @classmethod
-    def train(cls, family_name: str, normal: Windows, contamination: float = 0.0) -> "Model":
+    def train(
+        cls, family_name: str, normal: Windows, contamination: float = 0.0, seed: int = 0
+    ) -> "Model":
         """Fit on windows taken to be normal.
 
         contamination: the share of them that may be anomalous all the same; `CONTAMINATION` where
@@ -73,7 +75,7 @@ class Model:
             )
         anomalous = int(contamination * len(normal))
         detector, normal_scores = fit_with_normal_scores(
-            partial(create, family_name, anomalous), normal
+            partial(create, family_name, anomalous, seed), normal
         )
         return cls(family_name, detector, NormalProfile.fit(normal), Tail(normal_scores))
 

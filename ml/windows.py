@@ -9,6 +9,7 @@ exactly once and with all of its events, and the result depends on the events al
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +132,12 @@ class Windows:
                 rows.append(row)
             inverse[row] = place
         return np.array(rows, dtype=np.int64), inverse
+
+    def sequences(self) -> list[tuple[str, ...]]:
+        """The templates of each window, in order."""
+        ids = self.events["template_id"].to_list()
+        bounds = self.offsets.tolist()
+        return [tuple(ids[start:end]) for start, end in pairwise(bounds)]
 
     def count_vectors(self, vocabulary: list[str]) -> sparse.csr_array:
         """How often each template of the vocabulary occurs, shape (n, len(vocabulary) + 1).

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,16 @@ VERDICTS = {
 KEY_COLUMNS = ("session_key", "blockid")
 VERDICT_COLUMNS = ("label", "is_anomalous")
 ROWS = 1000
+
+
+TIME = pl.Datetime("us", "UTC")
+LABEL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "session_key": pl.String,
+    "starts_at": TIME,
+    "ends_at": TIME,
+    "is_anomalous": pl.Boolean,
+}
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 class InvalidLabels(ValueError):
@@ -44,10 +55,13 @@ def read_label_csv(path: Path) -> list[LabelRow]:
 
     Columns: `label` (anomalous or normal, true or false, 1 or 0), and `session_key`, or
     `starts_at` and `ends_at` (ISO 8601; UTC where they carry no zone), or all three. `BlockId`
-    stands for `session_key`. Raises InvalidLabels.
+    stands for `session_key`. The file may be packed with gzip. Raises InvalidLabels.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            is_packed = file.read(2) == GZIP_MAGIC
+        data = gzip.decompress(path.read_bytes()) if is_packed else path.read_bytes()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InvalidLabels(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from error
@@ -73,6 +87,11 @@ def _read(path: Path, text: str) -> list[LabelRow]:
                 "session or interval the other way; keep one of them"
             )
     return [row for _, row in rows.values()]
+
+
+def label_frame(rows: Sequence[LabelRow]) -> pl.DataFrame:
+    """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of each label."""
+    return pl.DataFrame([astuple(row) for row in rows], schema=LABEL_SCHEMA, orient="row")
 
 
 def import_labels(
@@ -107,17 +126,7 @@ def labels_of(conn: Connection, source: str) -> pl.DataFrame:
     """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of every label of a source."""
     query = sa.select(Label.session_key, Label.starts_at, Label.ends_at, Label.is_anomalous)
     rows = conn.execute(query.where(Label.source == source).order_by(Label.label_id)).all()
-    time = pl.Datetime("us", "UTC")
-    return pl.DataFrame(
-        [tuple(row) for row in rows],
-        schema={
-            "session_key": pl.String,
-            "starts_at": time,
-            "ends_at": time,
-            "is_anomalous": pl.Boolean,
-        },
-        orient="row",
-    )
+    return pl.DataFrame([tuple(row) for row in rows], schema=LABEL_SCHEMA, orient="row")
 
 
 def _rows(

@@ -6,6 +6,7 @@ Where do I go to…
 - read anomalies? `anomalies.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
+- measure detectors on files? `evaluate.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
 
 Heavy libraries are imported inside the commands: `--help` answers at once.
@@ -13,7 +14,7 @@ Heavy libraries are imported inside the commands: `--help` answers at once.
 
 import typer
 
-from services.cli import anomalies, demo, labels, pipeline, sources, stack, templates
+from services.cli import anomalies, demo, evaluate, labels, pipeline, sources, stack, templates
 from services.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stack, demo, pipeline, anomalies):
+for module in (stack, demo, pipeline, anomalies, evaluate):
     module.register(app)
 app.add_typer(sources.app)
 app.add_typer(templates.app)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 
-from ml.splits import TooFewWindows, folds, split_at, split_by_share
+from ml.splits import (
+    TooFewWindows,
+    rolling_origins,
+    split_at,
+    split_by_files,
+    split_by_share,
+    split_in_order,
+)
 
 # Windows start a minute apart; the three events of each take two seconds.
 FOUR = [["a", "b", "c"]] * 4
@@ -81,15 +87,22 @@ def test_a_share_lies_between_nothing_and_all(share: float, make_windows: Any) -
         split_by_share(make_windows(FOUR), share)
 
 
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        pytest.param(2, [[0, 1], [2, 3]], id="neighbours stay together"),
-        pytest.param(3, [[0, 1], [2], [3]], id="as equal as can be"),
-        pytest.param(9, [[0], [1], [2], [3]], id="no more folds than windows"),
-    ],
-)
-def test_folds(count: int, expected: list[list[int]], make_windows: Any) -> None:
-    blocks = folds(make_windows(FOUR), count)
-    assert [block.tolist() for block in blocks] == expected
-    assert np.concatenate(blocks).tolist() == [0, 1, 2, 3]
+def test_each_origin_learns_from_what_came_before_it(make_windows: Any) -> None:
+    windows = make_windows([["a"]] * 10)
+    splits = rolling_origins(windows, [0.3, 0.5])
+    assert [(len(split.train), len(split.test)) for split in splits] == [(3, 7), (5, 5)]
+    for split in splits:
+        assert split.train.spans["ends_at"].max() < split.cut <= split.test.spans["starts_at"].min()
+
+
+def test_windows_without_times_are_split_in_their_order(make_windows: Any) -> None:
+    split = split_in_order(make_windows([["a"], ["b"], ["c"], ["d"]]), 0.5)
+    assert split.train.sequences() == [("a",), ("b",)]
+    assert split.test.sequences() == [("c",), ("d",)]
+
+
+def test_two_files_are_taken_as_they_are(make_windows: Any) -> None:
+    split = split_by_files(make_windows([["a"]]), make_windows([["b"], ["c"]]))
+    assert (len(split.train), len(split.test), split.embargoed) == (1, 2, 0)
+    with pytest.raises(TooFewWindows, match="0 windows to train on"):
+        split_by_files(make_windows([]), make_windows([["b"]]))

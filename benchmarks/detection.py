@@ -1,0 +1,298 @@
+"""How well do the families detect, beside plain rules, on labelled logs.
+
+    python -m benchmarks.detection [--families a,b] [--seeds N]
+
+Every family with its default settings, fitted on the training part alone, its threshold from
+out-of-fold scores of the training windows. Mean over the seeds, and how far these lie apart.
+
+- A: the split of the DeepLog paper, sessions as event numbers; 4,855 normal ones train.
+- B: HDFS_2pct, raw lines; the first half of the sessions by first event, less those unfinished at
+  the cut and those labelled anomalous, trains; the later ones test, whole.
+- C: the same with the anomalous ones left in: nobody has labelled anything.
+- D: BGL_100k, raw lines, windows of 300 s, empty ones not scored; the first 10, 30 and 50 % of the
+  windows train, once with all of them and once without those that hold an alert.
+
+Templates are mined on the training part and extended over the test part hour by hour. A plain
+rule has no threshold to choose, but `rare count vector`, which flags what fewer than one training
+window in two hundred shares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from benchmarks.report import default_data, finish, table
+from include.ingest.files import cut_windows, events_at, lines_matching, read_files, with_templates
+from include.sources import LogSource
+from ml.evaluation import Figures, evaluate
+from ml.families import FAMILIES
+from ml.leaks import leak_report
+from ml.model import CONTAMINATION, Model
+from ml.profile import distinct_rows
+from ml.splits import split_by_share
+from ml.windows import Windows, windows_from_events
+
+HDFS = {
+    "name": "hdfs",
+    "format": "hdfs",
+    "windowing": {
+        "kind": "session",
+        "key": r"(blk_-?\d+)",
+        "idle_timeout": "365d",
+        "longest_span": "3650d",
+    },
+}
+BGL = {"name": "bgl", "format": "bgl", "windowing": {"kind": "time", "size": "5m", "step": "5m"}}
+ORIGINS = (0.1, 0.3, 0.5)
+RARE = 0.005
+COLUMNS = ["f1", "f1_spread", "average_precision", "precision", "recall", "f1_distinct"]
+COLUMNS += ["train_seconds", "score_seconds"]
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """test: distinct windows where `counts` says how many equal ones each stands for.
+
+    normal, anomalous: for each test window, how many normal and anomalous ones it stands for.
+    """
+
+    train: Windows
+    contamination: float
+    test: Windows
+    normal: npt.NDArray[np.int64]
+    anomalous: npt.NDArray[np.int64]
+    verbatim: float
+
+    def figures(self, scores: Scores, threshold: float) -> tuple[Figures, Figures]:
+        """Over all test windows, and over the distinct ones, anomalous where any is."""
+        twice = np.concatenate([scores, scores])
+        truth = np.arange(len(twice)) >= len(scores)
+        rows, places = self.test.distinct()
+        highest, is_anomalous = np.full(len(rows), -np.inf), np.zeros(len(rows), dtype=bool)
+        np.maximum.at(highest, places, scores)
+        np.logical_or.at(is_anomalous, places, self.anomalous > 0)
+        weights = np.concatenate([self.normal, self.anomalous])
+        return evaluate(twice, threshold, truth, weights), evaluate(
+            highest, threshold, is_anomalous
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
+    parser.add_argument("--families", default=",".join(FAMILIES), help="names, with commas")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    seeds = range(options.seeds)
+    print(f"seeds {', '.join(map(str, seeds))}")
+    results: dict[str, dict[str, Any]] = {}
+    for name, task in tasks(options.data):
+        rows = {rule: _of_rule(task, RULES[rule]) for rule in RULES}
+        for family in options.families.split(","):
+            rows[family] = _of_family(task, family, seeds)
+        print(f"\n{name}: {_told(task)}")
+        table(COLUMNS, rows)
+        results[name] = rows
+    finish(results)
+
+
+def tasks(data: Path) -> Iterator[tuple[str, Task]]:
+    yield "A DeepLog split, normal-only", _deeplog(data / "hdfs")
+    yield from _hdfs(data / "hdfs")
+    yield from _bgl(data / "bgl")
+
+
+def _deeplog(data: Path) -> Task:
+    texts = {row["EventId"]: row["EventTemplate"] for row in _rows(data / "HDFS_templates.csv")}
+    train = _sequences(data / "deeplog_split_train.gz")
+    parts = [
+        Counter(_sequences(data / f"deeplog_split_test_{part}.gz"))
+        for part in ("normal", "abnormal")
+    ]
+    distinct = list(dict.fromkeys([*parts[0], *parts[1]]))
+    normal, anomalous = (np.array([part[each] for each in distinct]) for part in parts)
+    known = set(train)
+    verbatim = sum(normal[n] + anomalous[n] for n, each in enumerate(distinct) if each in known)
+    return Task(
+        _windows(train, texts),
+        0.0,
+        _windows(distinct, texts),
+        normal,
+        anomalous,
+        verbatim / (normal.sum() + anomalous.sum()),
+    )
+
+
+def _sequences(path: Path) -> list[tuple[str, ...]]:
+    with gzip.open(path, "rt") as lines:
+        return [tuple(f"E{event}" for event in line.split()) for line in lines if line.strip()]
+
+
+def _windows(sequences: list[tuple[str, ...]], texts: dict[str, str]) -> Windows:
+    lengths = [len(sequence) for sequence in sequences]
+    names = pl.Series([f"{number:07d}" for number in range(len(sequences))])
+    return windows_from_events(
+        pl.DataFrame(
+            {
+                "window_id": names.gather(np.repeat(np.arange(len(sequences)), lengths)),
+                "template_id": [event for sequence in sequences for event in sequence],
+            }
+        ),
+        texts,
+    )
+
+
+def _hdfs(data: Path) -> Iterator[tuple[str, Task]]:
+    source = LogSource.model_validate(HDFS)
+    files = read_files([data / "HDFS_2pct.log.gz"], source)
+    windows = cut_windows(files, source)
+    labels = {row["BlockId"]: row["Label"] for row in _rows(data / "HDFS_2pct_labels.csv.gz")}
+    anomalous = {key for key, label in labels.items() if label in ("Anomaly", "1")}
+    ids = {
+        row["window_id"]
+        for row in windows.spans.iter_rows(named=True)
+        if row["session_key"] in anomalous
+    }
+    settings = {"B HDFS_2pct, normal-only": False, "C HDFS_2pct, contaminated": True}
+    for name, keep_all in settings.items():
+        yield name, _task(files.events["message"], source, windows, ids, 0.5, keep_all)
+
+
+def _bgl(data: Path) -> Iterator[tuple[str, Task]]:
+    source = LogSource.model_validate(BGL)
+    path = data / "BGL_100k.log.gz"
+    files = read_files([path], source)
+    windows = cut_windows(files, source)
+    alerts = events_at(files, lines_matching([path], "^[^-]"))
+    named = windows.events.select("object_key", "line_number").with_columns(
+        window_id=windows.spans["window_id"].gather(
+            np.repeat(np.arange(len(windows)), windows.lengths)
+        )
+    )
+    ids = set(named.join(alerts, on=["object_key", "line_number"], how="semi")["window_id"])
+    for keep_all in (True, False):
+        for origin in ORIGINS:
+            setting = "contaminated" if keep_all else "normal-only"
+            task = _task(files.events["message"], source, windows, ids, origin, keep_all)
+            yield f"D BGL_100k from {origin:.0%}, {setting}", task
+
+
+def _task(
+    messages: pl.Series,
+    source: LogSource,
+    windows: Windows,
+    anomalous: set[str],
+    origin: float,
+    keep_all: bool,
+) -> Task:
+    """anomalous: ids of the windows. keep_all: also those of the training part."""
+    split = with_templates(split_by_share(windows, origin), messages, messages, source)
+    in_train, in_test = (
+        part.spans["window_id"].is_in(list(anomalous)).to_numpy()
+        for part in (split.train, split.test)
+    )
+    return Task(
+        split.train if keep_all else split.train.where(~in_train),
+        CONTAMINATION if keep_all else 0.0,
+        split.test,
+        (~in_test).astype(np.int64),
+        in_test.astype(np.int64),
+        leak_report(split).verbatim_share,
+    )
+
+
+def _of_family(task: Task, family: str, seeds: range) -> dict[str, Any]:
+    found = []
+    for seed in seeds:
+        started = perf_counter()
+        model = Model.train(family, task.train, task.contamination, seed)
+        trained = perf_counter()
+        scores = model.score(task.test)
+        scored = perf_counter()
+        found.append(
+            _row(task, scores, model.threshold)
+            | {"train_seconds": trained - started, "score_seconds": scored - trained}
+        )
+    row = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    f1s = [each["f1"] for each in found]
+    return row | {"f1_spread": max(f1s) - min(f1s)}
+
+
+def _of_rule(task: Task, rule: Callable[[Task], tuple[Scores, float]]) -> dict[str, Any]:
+    started = perf_counter()
+    row = _row(task, *rule(task))
+    seconds = perf_counter() - started
+    return row | {"f1_spread": 0.0, "train_seconds": seconds, "score_seconds": 0.0}
+
+
+def _row(task: Task, scores: Scores, threshold: float) -> dict[str, float]:
+    over_all, over_distinct = task.figures(scores, threshold)
+    return {
+        "f1": over_all.f1 or 0.0,
+        "average_precision": over_all.average_precision or 0.0,
+        "precision": over_all.precision or 0.0,
+        "recall": over_all.recall or 0.0,
+        "f1_distinct": over_distinct.f1 or 0.0,
+    }
+
+
+def _unseen_template(task: Task) -> tuple[Scores, float]:
+    vocabulary = sorted(task.train.events["template_id"].unique())
+    unseen = task.test.count_vectors(vocabulary).toarray()[:, -1]
+    return (unseen > 0).astype(np.float64), 0.5
+
+
+def _unseen_counts(task: Task) -> tuple[Scores, float]:
+    return (_sharing(task) == 0).astype(np.float64), 0.5
+
+
+def _rare_counts(task: Task) -> tuple[Scores, float]:
+    return -_sharing(task) / len(task.train), -RARE
+
+
+def _sharing(task: Task) -> npt.NDArray[np.int64]:
+    """How many training windows have the same counts, for each test window."""
+    vocabulary = sorted({*task.train.events["template_id"], *task.test.events["template_id"]})
+    vectors = [part.count_vectors(vocabulary).toarray() for part in (task.train, task.test)]
+    _, _, place = distinct_rows(np.concatenate(vectors))
+    in_train = np.bincount(place[: len(task.train)], minlength=place.max() + 1)
+    return in_train[place[len(task.train) :]]
+
+
+RULES = {
+    "rule: unseen template": _unseen_template,
+    "rule: unseen count vector": _unseen_counts,
+    "rule: rare count vector": _rare_counts,
+}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    data = path.read_bytes()
+    text = gzip.decompress(data).decode() if path.suffix == ".gz" else data.decode()
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _told(task: Task) -> str:
+    return (
+        f"{len(task.train):,} windows train; {task.normal.sum():,} normal and "
+        f"{task.anomalous.sum():,} anomalous ones test, {len(task.test.distinct()[0]):,} distinct, "
+        f"{task.verbatim:.1%} of them stand verbatim in training"
+    )
+
+
+if __name__ == "__main__":
+    main()

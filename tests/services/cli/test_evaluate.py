@@ -1,0 +1,131 @@
+"""The command `loganalyzer evaluate`, as people call it, without a stack."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+SOURCE = """
+name: app
+format: python
+windowing: {kind: session, key: 'req=(\\d+)', idle_timeout: 30m, longest_span: 6h}
+"""
+SESSIONS = 120
+ODD = {90, 100}
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)])
+
+
+def figures(*words: object) -> dict[str, object]:
+    told = run(*words, "--json", "--families", "novelty")
+    assert told.exit_code == 0, told.output
+    document: dict[str, object] = json.loads(told.stdout)
+    return document
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Sessions of three lines, a minute apart; two late ones fail."""
+    lines = []
+    for number in range(SESSIONS):
+        at = f"{START + timedelta(minutes=number):%Y-%m-%d %H:%M:%S},000 app"
+        what = "ERROR - disk lost" if number in ODD else "INFO - stored"
+        for level_and_text in ("INFO - began", what, "INFO - done"):
+            lines.append(f"{at} - {level_and_text} req={number}\n")
+    (tmp_path / "app.log").write_text("".join(lines))
+    (tmp_path / "app.yaml").write_text(SOURCE)
+    rows = "".join(f"{number},anomalous\n" for number in sorted(ODD))
+    (tmp_path / "labels.csv").write_text(f"session_key,label\n{rows}")
+    return tmp_path
+
+
+def test_labels_by_session_key(logs: Path) -> None:
+    found = figures(
+        logs / "app.log", "--source", logs / "app.yaml", "--labels", logs / "labels.csv",
+        "--train-fraction", "0.5", "--train-fraction", "0.7",
+    )  # fmt: skip
+    assert found["setting"] == "normal"
+    over_origins: dict[str, dict[str, object]] = found["over_origins"]  # type: ignore[assignment]
+    assert over_origins["novelty"]["f1"] == {"median": 1.0, "least": 1.0, "most": 1.0}
+    for origin in found["origins"]:  # type: ignore[attr-defined]
+        assert origin["families"]["novelty"]["over_all"]["f1"] == 1.0
+        assert not origin["leaks"]["is_leaking"]
+        assert origin["leaks"]["templates_new"] == 1
+
+
+def test_labels_in_the_line(logs: Path) -> None:
+    found = figures(
+        logs / "app.log", "--source", logs / "app.yaml", "--label-pattern", " ERROR ",
+        "--setting", "contaminated",
+    )  # fmt: skip
+    (origin,) = found["origins"]  # type: ignore[misc]
+    assert origin["families"]["novelty"]["over_all"]["recall"] == 1.0
+
+
+def test_logs_without_labels_get_planted_faults_and_pictures(logs: Path) -> None:
+    words = (logs / "app.log", "--source", logs / "app.yaml", "--plots", logs / "plots")
+    found = figures(*words)
+    assert found["setting"] == "injected"
+    (origin,) = found["origins"]  # type: ignore[misc]
+    assert origin["families"]["novelty"]["found_by_kind"]
+    assert (logs / "plots" / "novelty-50.png").read_bytes().startswith(b"\x89PNG")
+    shown = run(*words, "--families", "novelty").stdout
+    assert "Setting: injected" in shown
+    assert "found of the planted: dropped" in shown
+    assert "leaks: none" in shown
+
+
+def test_one_file_is_learnt_and_another_judged(logs: Path) -> None:
+    text = (logs / "app.log").read_text().splitlines(keepends=True)
+    (logs / "early.log").write_text("".join(text[: 3 * 80]))
+    (logs / "late.log").write_text("".join(text[3 * 80 :]))
+    found = figures(
+        logs / "late.log", "--train", logs / "early.log", "--source", logs / "app.yaml",
+        "--labels", logs / "labels.csv",
+    )  # fmt: skip
+    (origin,) = found["origins"]  # type: ignore[misc]
+    assert (origin["origin"], origin["train_windows"]) == ("early.log", 80)
+    assert origin["families"]["novelty"]["over_all"]["f1"] == 1.0
+
+
+def test_ready_sequences(tmp_path: Path) -> None:
+    rows = ["1 2 3,0"] * 60 + ["1 2 2 3,0", "1 9 3,1"] * 20
+    data = "Sequence,label\n" + "".join(f"{row}\n" for row in rows)
+    (tmp_path / "s.csv.gz").write_bytes(gzip.compress(data.encode()))
+    found = figures("--sequences", tmp_path / "s.csv.gz", "--train-fraction", "0.7")
+    (origin,) = found["origins"]  # type: ignore[misc]
+    over_all = origin["families"]["novelty"]["over_all"]
+    assert (over_all["windows"], over_all["f1"]) == (30, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "give log files, or `--sequences"),
+        (["app.log", "--setting", "normal"], "`normal` needs labels"),
+        (["app.log", "--setting", "shuffled"], "no setting 'shuffled'; there are: normal"),
+        (["app.log", "--families", "magic"], "no detector family 'magic'"),
+        (["app.log", "--train-fraction", "0.01"], "windows are too few to split at 1%"),
+        (["app.log", "--labels", "app.yaml"], "app.yaml: line 1: expected the columns"),
+        (["--sequences", "labels.csv"], "labels.csv: line 1: expected the columns sequence"),
+        (["--sequences", "bad.csv"], "bad.csv: line 3: expected events between blanks"),
+    ],
+)
+def test_wrong_input_is_told(
+    words: list[str], why: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logs / "bad.csv").write_text("sequence,label\n1 2,normal\n1 2,odd\n")
+    monkeypatch.chdir(logs)
+    told = run(*words)
+    assert told.exit_code == 2, told.output
+    assert why in " ".join(told.stderr.split())
