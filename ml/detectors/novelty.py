@@ -1,5 +1,6 @@
 """What was never there before: the detector that works from the first night."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -37,8 +38,8 @@ class Novelty:
     that no normal window holds, which grows with their level and, slowly, with their number; and
     one for events out of order: pairs of neighbours never seen, after a template whose successor
     was no surprise in any normal window. Each coordinate is divided by its standard deviation
-    over normal windows, so that a second `allocateBlock` where there was always one says more
-    than thirty reads instead of three, and multiplied by `LEVELS`. Two points are apart by their
+    over normal windows, so that a second commit where there was always one says more than
+    thirty reads instead of three, and multiplied by `LEVELS`. Two points are apart by their
     largest difference and a tenth of the sum of all.
 
     The score is the distance to the nearest normal window. Where some of the training windows may
@@ -62,18 +63,18 @@ class Novelty:
         is_orderly = (pl.col("rarest") > 1) & (pl.col("windows") >= MANY_WINDOWS)
         self.orderly_ = successors.filter(is_orderly)["first"].sort().to_list()
         self.weights_ = np.ones(len(self.vocabulary_) + 2)
-        coordinates = np.concatenate(self._blocks(windows))
-        self.weights_ = self._levels(windows) / (coordinates.std(axis=0) + LEAST_DEVIATION)
-        points, of_window, multiplicity = np.unique(
-            coordinates * self.weights_, axis=0, return_inverse=True, return_counts=True
+        points, multiplicity = self._distinct(windows)
+        self.weights_ = self._levels(windows) / (
+            _deviations(points, multiplicity) + LEAST_DEVIATION
         )
+        points *= self.weights_
         kept = np.sort(np.argsort(-multiplicity, kind="stable")[:MOST_POINTS])
         self.points_, self.multiplicity_ = points[kept], multiplicity[kept]
-        self.nearer_ = [1, 1 + self.anomalous] if self.anomalous else [1]
-        self.tails_ = [
-            Tail(distances[of_window.ravel()])
-            for distances in self._distances(points, without_itself=multiplicity == 1)
-        ]
+        self.nearer_, self.tails_ = [1], []
+        if self.anomalous:
+            self.nearer_ = [1, 1 + self.anomalous]
+            distances = self._distances(points, without_itself=multiplicity == 1)
+            self.tails_ = [Tail(np.repeat(each, multiplicity)) for each in distances]
         return self
 
     def score(self, windows: Windows) -> Floats:
@@ -81,21 +82,31 @@ class Novelty:
         for block in self._blocks(windows):
             points, of_window = np.unique(block, axis=0, return_inverse=True)
             found = self._distances(points)
-            if len(found) == 1:
-                scores.append(found[0][of_window.ravel()])
-                continue
-            nearest, crowd = (
-                tail.surprise(distances) for tail, distances in zip(self.tails_, found, strict=True)
-            )
-            combined = np.maximum(crowd, np.where(crowd < AMIDST, nearest, 0.0))
-            scores.append(combined[of_window.ravel()])
+            if self.tails_:
+                nearest, crowd = (
+                    tail.surprise(distances)
+                    for tail, distances in zip(self.tails_, found, strict=True)
+                )
+                found = [np.maximum(crowd, np.where(crowd < AMIDST, nearest, 0.0))]
+            scores.append(found[0][of_window.ravel()])
         return np.concatenate(scores)
 
-    def _blocks(self, windows: Windows) -> list[Floats]:
+    def _distinct(self, windows: Windows) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """The distinct points of the windows, shape (d, templates + 2), and how many share each."""
+        parts = [np.unique(each, axis=0, return_counts=True) for each in self._blocks(windows)]
+        points, place = np.unique(
+            np.concatenate([each for each, _ in parts]), axis=0, return_inverse=True
+        )
+        counts = np.concatenate([each for _, each in parts])
+        multiplicity = np.zeros(len(points), dtype=np.int64)
+        np.add.at(multiplicity, place.ravel(), counts)
+        return points, multiplicity
+
+    def _blocks(self, windows: Windows) -> Iterator[Floats]:
         """The weighted coordinates of the windows, in blocks of shape (b, templates + 2)."""
-        starts = range(0, len(windows), BLOCK_WINDOWS)
-        rows = [np.arange(start, min(start + BLOCK_WINDOWS, len(windows))) for start in starts]
-        return [self._coordinates(windows.take(block)) * self.weights_ for block in rows]
+        for start in range(0, len(windows), BLOCK_WINDOWS):
+            rows = np.arange(start, min(start + BLOCK_WINDOWS, len(windows)))
+            yield self._coordinates(windows.take(rows)) * self.weights_
 
     def _coordinates(self, windows: Windows) -> Floats:
         counts = windows.count_vectors(self.vocabulary_).toarray().astype(np.float64)
@@ -183,6 +194,13 @@ class Novelty:
             detector.tails_ = [Tail(sample) for sample in arrays["tails"]]
         detector.pairs_ = pl.read_parquet(folder / "pairs.parquet")
         return detector
+
+
+def _deviations(points: Floats, multiplicity: npt.NDArray[np.int64]) -> Floats:
+    """The standard deviation of each coordinate over all windows."""
+    mean = np.average(points, axis=0, weights=multiplicity)
+    deviations: Floats = np.sqrt(np.average((points - mean) ** 2, axis=0, weights=multiplicity))
+    return deviations
 
 
 def _level(events: pl.DataFrame) -> pl.Series:
