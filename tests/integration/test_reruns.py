@@ -39,6 +39,7 @@ WHEN = {
     "imported_at",
     "scored_at",
     "validation_id",
+    "change_id",
     "changed_at",
 }
 TABLES = [
