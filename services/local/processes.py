@@ -67,7 +67,17 @@ def _spawn(
 
 
 def _record(child: subprocess.Popen[bytes]) -> ProcessRecord:
-    return ProcessRecord(child.pid, psutil.Process(child.pid).create_time())
+    return ProcessRecord(child.pid, started_at(child.pid))
+
+
+def started_at(pid: int) -> float:
+    """When a process began: in ticks since the machine did, where the system tells them, since
+    the clock may be set while it runs. Raises psutil.NoSuchProcess."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).create_time()
+    return float(fields[19])
 
 
 def find(record: ProcessRecord | None) -> psutil.Process | None:
@@ -76,7 +86,7 @@ def find(record: ProcessRecord | None) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(record.pid)
-        is_ours = process.create_time() == record.started_at
+        is_ours = started_at(record.pid) == record.started_at
         return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
@@ -89,7 +99,7 @@ def family(record: ProcessRecord, folder: Path) -> list[psutil.Process]:
     the session may be that of a stranger who has ended as well.
     """
     with suppress(psutil.NoSuchProcess):
-        if psutil.Process(record.pid).create_time() != record.started_at:
+        if started_at(record.pid) != record.started_at:
             return []  # a number is given away again only once its session is empty
     process = find(record)
     members = {process, *_children(process)} if process else set[psutil.Process]()
