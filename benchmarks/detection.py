@@ -24,7 +24,7 @@ import csv
 import gzip
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -205,8 +205,10 @@ def _task(
         part.spans["window_id"].is_in(list(anomalous)).to_numpy()
         for part in (split.train, split.test)
     )
+    if not keep_all:
+        split = replace(split, train=split.train.where(~in_train))
     return Task(
-        split.train if keep_all else split.train.where(~in_train),
+        split.train,
         CONTAMINATION if keep_all else 0.0,
         split.test,
         (~in_test).astype(np.int64),

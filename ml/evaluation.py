@@ -30,7 +30,7 @@ Bools = npt.NDArray[np.bool_]
 Setting = Literal["normal", "contaminated", "injected"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
-# Anomalous windows that are not further apart than this belong to one incident.
+# Anomalous windows that start no further apart than this belong to one incident.
 INCIDENT_GAP = timedelta(minutes=5)
 # Neighbours in time are alike: they are drawn together.
 BLOCK = timedelta(hours=1)
@@ -175,16 +175,14 @@ def alerts_per_day(windows: Windows, is_flagged: Bools) -> float | None:
 def incident_numbers(windows: Windows, is_anomalous: Bools, gap: timedelta = INCIDENT_GAP) -> Ints:
     """The incident of each window from 0 on, -1 for normal ones, shape (n,).
 
-    An anomalous window goes on with the incident before it when it starts no later than `gap`
-    after the last event of that incident.
+    An anomalous window goes on with the incident of the anomalous window before it when it starts
+    no later than `gap` after that.
     """
     numbers = np.full(len(windows), -1, dtype=np.int64)
     rows = np.flatnonzero(is_anomalous)
     if len(rows):
-        starts, ends = (_microseconds(windows, name)[rows] for name in ("starts_at", "ends_at"))
-        # Windows come in order of their start.
-        last_event = np.maximum.accumulate(ends)
-        is_new = starts[1:] - last_event[:-1] > gap // timedelta(microseconds=1)
+        distances = np.diff(_microseconds(windows, "starts_at")[rows])
+        is_new = distances > gap // timedelta(microseconds=1)
         numbers[rows] = np.concatenate([[0], np.cumsum(is_new)])
     return numbers
 

@@ -54,22 +54,19 @@ class Found:
         return self.found / self.planted
 
 
-def plant(history: Windows, windows: Windows, seed: int, may_plant: Bools | None = None) -> Planted:
+def plant(history: Windows, windows: Windows, seed: int) -> Planted:
     """Plant faults of all kinds, equally many of each where the windows allow it.
 
     history: earlier windows. Foreign events are of templates that these or the windows know. No
         planted window is equal to one of these or of the windows, in its sequence of templates:
         what happens of its own accord is no fault.
-    may_plant: shape (n,), the windows to choose from, such as those without a label; all of them
-        if not given.
     """
     rng = np.random.default_rng(seed)
     sequences = windows.sequences()
     known = {*history.sequences(), *sequences}
     templates = sorted({template for sequence in known for template in sequence})
-    rows = np.arange(len(windows)) if may_plant is None else np.flatnonzero(may_plant)
-    per_kind = _number_of_a_kind(len(rows))
-    free = list(rng.permutation(rows))
+    per_kind = _number_of_a_kind(len(windows))
+    free = list(rng.permutation(len(windows)))
     kinds = np.full(len(windows), "", dtype="<U8")
     changed: dict[int, Ints] = {}
     for kind in KINDS:

@@ -29,7 +29,7 @@ def anomalous_windows(windows: Windows, labels: pl.DataFrame) -> Bools:
 
 def _rows_in_intervals(windows: Windows, timed: pl.DataFrame) -> npt.NDArray[np.int64]:
     """Row numbers of the windows that hold an event of one of the intervals."""
-    rows = np.repeat(np.arange(len(windows)), windows.lengths)
+    rows = windows.rows_of_events
     events = windows.events.select("event_time").with_columns(
         row=pl.Series(rows), key=windows.spans["session_key"].gather(rows)
     )

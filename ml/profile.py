@@ -130,15 +130,10 @@ def neighbours(windows: Windows) -> pl.DataFrame:
     (row number), `first`, `second`."""
     return (
         windows.events.select("template_id")
-        .with_columns(window=window_numbers(windows))
+        .with_columns(window=windows.rows_of_events)
         .select(
             "window", first="template_id", second=pl.col("template_id").shift(-1).over("window")
         )
         .filter(pl.col("second").is_not_null())
         .unique()
     )
-
-
-def window_numbers(windows: Windows) -> pl.Series:
-    """The row number of its window, for each event."""
-    return pl.Series("window", np.repeat(np.arange(len(windows)), windows.lengths))

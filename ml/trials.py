@@ -1,6 +1,6 @@
 """Trials: a family learns the earlier part of some windows and is judged on the later one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,13 @@ class Trial:
         if setting == "normal":
             learnt = learnt.where(~in_train)
         if setting == "injected":
-            planted = plant(learnt, test, seed, may_plant=~in_test)
+            # A known anomaly is neither planted nor normal.
+            test = test.where(~in_test)
+        leaks = leak_report(replace(split, train=learnt, test=test))
+        if setting == "injected":
+            planted = plant(learnt, test, seed)
             test, truth, kinds = planted.windows, planted.is_anomalous, planted.kinds
-        return cls(setting, learnt, test, truth, kinds, leak_report(split), seed)
+        return cls(setting, learnt, test, truth, kinds, leaks, seed)
 
     def run(self, family: str) -> "Outcome":
         """Raises TooFewWindows where there is too little to learn from."""

@@ -104,6 +104,11 @@ class Windows:
         """Events per window, shape (n,)."""
         return np.diff(self.offsets)
 
+    @property
+    def rows_of_events(self) -> npt.NDArray[np.int64]:
+        """The row number of its window, for each event."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
     def events_of(self, row: int) -> pl.DataFrame:
         return self.events[int(self.offsets[row]) : int(self.offsets[row + 1])]
 
@@ -150,7 +155,7 @@ class Windows:
             .replace_strict(positions, default=len(vocabulary), return_dtype=pl.Int64)
             .to_numpy()
         )
-        rows = np.repeat(np.arange(len(self)), self.lengths)
+        rows = self.rows_of_events
         ones = np.ones(len(columns), dtype=np.int64)
         shape = (len(self), len(vocabulary) + 1)
         return sparse.coo_array((ones, (rows, columns)), shape=shape).tocsr()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -16,6 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from include.database.models import Label
+from include.ingest.decode import UnreadableObject, read_bytes
 
 VERDICTS = {
     "anomalous": True, "anomaly": True, "abnormal": True, "true": True, "1": True,
@@ -33,7 +33,6 @@ LABEL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "ends_at": TIME,
     "is_anomalous": pl.Boolean,
 }
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 class InvalidLabels(ValueError):
@@ -55,13 +54,12 @@ def read_label_csv(path: Path) -> list[LabelRow]:
 
     Columns: `label` (anomalous or normal, true or false, 1 or 0), and `session_key`, or
     `starts_at` and `ends_at` (ISO 8601; UTC where they carry no zone), or all three. `BlockId`
-    stands for `session_key`. The file may be packed with gzip. Raises InvalidLabels.
+    stands for `session_key`. The file may be packed, as logs may. Raises InvalidLabels.
     """
     try:
-        with path.open("rb") as file:
-            is_packed = file.read(2) == GZIP_MAGIC
-        data = gzip.decompress(path.read_bytes()) if is_packed else path.read_bytes()
-        text = data.decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnreadableObject as error:
+        raise InvalidLabels(str(error)) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InvalidLabels(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from error

@@ -13,6 +13,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -50,6 +51,15 @@ def read_lines(stream: ByteStream, chunk_lines: int) -> Iterator[pl.Series]:
             lines = lines[chunk_lines:]
     if len(lines):
         yield lines.rechunk()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked. Raises UnreadableObject, which names it, for damage."""
+    with path.open("rb") as stream:
+        try:
+            return b"".join(_decompressed(stream))
+        except UnreadableObject as error:
+            raise UnreadableObject(f"{path}: {error}") from error
 
 
 def _split(block: bytes) -> pl.Series:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from include.ingest.decode import UnreadableObject, read_lines
@@ -78,6 +80,13 @@ def events_at(files: LogFiles, lines: pl.DataFrame) -> pl.DataFrame:
         .select("object_key", line_number="event_line")
         .unique()
     )
+
+
+def windows_at(files: LogFiles, windows: Windows, lines: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which windows of the files hold one of the lines (`object_key`, `line_number`)."""
+    held = windows.events.select(ADDRESS).with_columns(window=windows.rows_of_events)
+    found = held.join(events_at(files, lines), on=ADDRESS, how="semi")
+    return np.isin(np.arange(len(windows)), found["window"].to_numpy())
 
 
 def cut_windows(files: LogFiles, source: LogSource) -> Windows:

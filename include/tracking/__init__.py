@@ -80,7 +80,7 @@ def log_candidate(
         "template_id",
         pl.col("severity").fill_null(""),
         text=pl.col("template_id").replace(example.texts),
-        window_id=example.spans["window_id"].gather(_rows_of_events(example)),
+        window_id=example.spans["window_id"].gather(example.rows_of_events),
     )
     table = pd.DataFrame(events.to_dict(as_series=False))
     with tempfile.TemporaryDirectory() as folder:
@@ -93,13 +93,6 @@ def log_candidate(
             # `ml` is installed wherever models are loaded; the pins are requirements.txt's.
             pip_requirements=[],
         )
-
-
-def _rows_of_events(windows: Windows) -> list[int]:
-    import numpy as np
-
-    rows: list[int] = np.repeat(np.arange(len(windows)), windows.lengths).tolist()
-    return rows
 
 
 def promote(client: MlflowClient, source: str, run_id: str, reason: str) -> str:

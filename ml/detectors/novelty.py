@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.spatial.distance import cdist
 
-from ml.profile import PAIR, neighbours, window_numbers
+from ml.profile import PAIR, neighbours
 from ml.tails import Tail
 from ml.windows import Windows
 
@@ -113,7 +113,7 @@ class Novelty:
         known = pl.DataFrame({"template_id": self.vocabulary_}, schema={"template_id": pl.String})
         unseen = (
             windows.events.select("template_id", level=_level(windows.events))
-            .with_columns(window=window_numbers(windows))
+            .with_columns(window=windows.rows_of_events)
             .join(known, on="template_id", how="anti")
             .group_by("window", "template_id")
             .agg(pl.col("level").max())

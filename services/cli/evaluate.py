@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,23 +11,10 @@ import typer
 from services.cli.common import Exit, Json, console, errors, fail, print_json, print_table
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from include.sources import LogSource
-    from ml.splits import Split
+    from include.ingest.labelled import LabelledSplit
     from ml.trials import Outcome, Trial
-    from ml.windows import Windows
 
 SETTINGS = ("normal", "contaminated", "injected")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Windows, which of them are labelled anomalous, and the messages of their events."""
-
-    windows: Windows
-    is_anomalous: np.ndarray
-    messages: Any
 
 
 def register(app: typer.Typer) -> None:
@@ -88,30 +73,37 @@ def evaluate(
     """
     from include.database.labels import InvalidLabels
     from include.ingest.decode import UnreadableObject
-    from include.sources import InvalidSource
-    from ml.families import FAMILIES, family
+    from include.ingest.labelled import (
+        InvalidSequences,
+        columns_of,
+        splits_of_logs,
+        splits_of_sequences,
+    )
+    from include.sources import InvalidSource, load_source
+    from include.sources.detect import propose_source
     from ml.splits import TooFewWindows
 
-    if bool(files) == bool(sequences):
-        fail("give log files, or `--sequences FILE.csv` in their place", Exit.USAGE)
-    has_labels = bool(labels or label_pattern or (sequences and "label" in _columns(sequences)))
-    setting = setting or ("normal" if has_labels else "injected")
-    if setting not in SETTINGS:
-        fail(f"no setting {setting!r}; there are: {', '.join(SETTINGS)}", Exit.USAGE)
-    if setting != "injected" and not has_labels:
-        fail(f"`{setting}` needs labels; `--setting injected` does without", Exit.USAGE)
-    names = families.split(",") if families else list(FAMILIES)
-    origins = train_fraction or [0.5]
+    names, origins = _names(families), train_fraction or [0.5]
+    _refuse_nonsense(files, sequences, label_pattern, origins)
     try:
-        for name in names:
-            family(name)
-        splits = (
-            _sequence_splits(sequences, train, origins)
-            if sequences
-            else _log_splits(files or [], source, labels, label_pattern, train, origins)
-        )
+        known = sequences and "label" in columns_of(sequences)
+        setting = _setting(setting, has_labels=bool(labels or label_pattern or known))
+        if sequences:
+            splits, lost = splits_of_sequences(sequences, train, origins), 0
+        else:
+            logs = files or []
+            described = load_source(source) if source else propose_source(logs[0]).source
+            splits, lost = splits_of_logs(logs, described, labels, label_pattern, train, origins)
+        if lost:
+            errors.print(f"{lost:,} lines do not parse and are left out")
         results, over_origins = _results(splits, setting, names, seed, plots)
-    except (InvalidLabels, InvalidSource, TooFewWindows, UnreadableObject, ValueError) as error:
+    except (
+        InvalidLabels,
+        InvalidSequences,
+        InvalidSource,
+        TooFewWindows,
+        UnreadableObject,
+    ) as error:
         fail(str(error), Exit.USAGE)
     if json:
         document = {"setting": setting, "seed": seed, "origins": results}
@@ -120,8 +112,49 @@ def evaluate(
         _print(setting, results, over_origins)
 
 
+def _names(families: str | None) -> list[str]:
+    from ml.families import FAMILIES, family
+
+    names = families.split(",") if families else list(FAMILIES)
+    for name in names:
+        try:
+            family(name)
+        except ValueError as error:
+            fail(str(error), Exit.USAGE)
+    return names
+
+
+def _refuse_nonsense(
+    files: list[Path] | None,
+    sequences: Path | None,
+    label_pattern: str | None,
+    origins: list[float],
+) -> None:
+    from include.sources.formats import check_pattern
+
+    if bool(files) == bool(sequences):
+        fail("give log files, or `--sequences FILE.csv` in their place", Exit.USAGE)
+    if label_pattern is not None:
+        try:
+            check_pattern(label_pattern)
+        except ValueError as error:
+            fail(f"--label-pattern: {error}", Exit.USAGE)
+    for share in origins:
+        if not 0 < share < 1:
+            fail(f"--train-fraction {share}: expected a share between 0 and 1", Exit.USAGE)
+
+
+def _setting(asked: str | None, *, has_labels: bool) -> str:
+    setting = asked or ("normal" if has_labels else "injected")
+    if setting not in SETTINGS:
+        fail(f"no setting {setting!r}; there are: {', '.join(SETTINGS)}", Exit.USAGE)
+    if setting != "injected" and not has_labels:
+        fail(f"`{setting}` needs labels; `--setting injected` does without", Exit.USAGE)
+    return setting
+
+
 def _results(
-    splits: list[tuple[str, Split, np.ndarray, np.ndarray]],
+    splits: list[LabelledSplit],
     setting: Any,
     names: list[str],
     seed: int,
@@ -133,8 +166,9 @@ def _results(
 
     results = []
     by_family: dict[str, list[Any]] = {name: [] for name in names}
-    for origin, split, in_train, in_test in splits:
-        trial = Trial.of(split, setting, in_train, in_test, seed)
+    for each in splits:
+        origin = each.origin
+        trial = Trial.of(each.split, setting, each.in_train, each.in_test, seed)
         outcomes = []
         for name in names:
             with errors.status(f"{name}, {origin}"):
@@ -147,7 +181,7 @@ def _results(
                 "origin": origin,
                 "train_windows": len(trial.learnt),
                 "leaks": trial.leaks.as_dict(),
-                "families": {each.family: each.as_dict() for each in outcomes},
+                "families": {outcome.family: outcome.as_dict() for outcome in outcomes},
             }
         )
     spreads = {
@@ -155,126 +189,6 @@ def _results(
         for name, folds in by_family.items()
     }
     return results, spreads
-
-
-def _log_splits(
-    files: list[Path],
-    source_file: Path | None,
-    labels: Path | None,
-    label_pattern: str | None,
-    train: Path | None,
-    origins: list[float],
-) -> list[tuple[str, Split, np.ndarray, np.ndarray]]:
-    from include.ingest.files import with_templates
-    from include.sources import load_source
-    from include.sources.detect import propose_source
-    from ml.splits import rolling_origins, split_by_files
-
-    source = load_source(source_file) if source_file else propose_source(files[0]).source
-    part = _part(files, source, labels, label_pattern)
-    if train:
-        learnt = _part([train], source, labels, label_pattern)
-        split = split_by_files(learnt.windows, part.windows)
-        split = with_templates(split, learnt.messages, part.messages, source)
-        return [(train.name, split, learnt.is_anomalous, part.is_anomalous)]
-    anomalous = part.windows.spans["window_id"].filter(part.is_anomalous).implode()
-    splits = []
-    for share, split in zip(origins, rolling_origins(part.windows, origins), strict=True):
-        with_ids = with_templates(split, part.messages, part.messages, source)
-        truths = (
-            each.spans["window_id"].is_in(anomalous).to_numpy()
-            for each in (with_ids.train, with_ids.test)
-        )
-        splits.append((f"{share:.0%}", with_ids, *truths))
-    return splits
-
-
-def _part(
-    paths: list[Path], source: LogSource, labels: Path | None, label_pattern: str | None
-) -> Part:
-    import numpy as np
-
-    from include.database.labels import label_frame, read_label_csv
-    from include.ingest.files import cut_windows, events_at, lines_matching, read_files
-    from ml.labels import anomalous_windows
-
-    files = read_files(paths, source)
-    if len(files.quarantined):
-        errors.print(f"{len(files.quarantined):,} lines do not parse and are left out")
-    windows = cut_windows(files, source)
-    is_anomalous = anomalous_windows(windows, label_frame(read_label_csv(labels) if labels else []))
-    if label_pattern:
-        address = ["object_key", "line_number"]
-        marked = events_at(files, lines_matching(paths, label_pattern))
-        of_window = np.repeat(np.arange(len(windows)), windows.lengths)
-        rows = windows.events.select(address).with_row_index().join(marked, on=address, how="semi")
-        is_anomalous[of_window[rows["index"].to_numpy()]] = True
-    return Part(windows, is_anomalous, files.events["message"])
-
-
-def _columns(path: Path) -> list[str]:
-    with _opened(path) as lines:
-        return [name.strip().lower() for name in next(csv.reader(lines), [])]
-
-
-def _opened(path: Path) -> Any:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rt", newline="") if is_packed else path.open(newline="")
-
-
-def _sequence_splits(
-    path: Path, train: Path | None, origins: list[float]
-) -> list[tuple[str, Split, np.ndarray, np.ndarray]]:
-    from ml.splits import split_by_files, split_in_order
-
-    windows, is_anomalous = _read_sequences(path)
-    if train:
-        learnt, in_train = _read_sequences(train)
-        return [(train.name, split_by_files(learnt, windows), in_train, is_anomalous)]
-    splits = []
-    for share in origins:
-        split = split_in_order(windows, share)
-        cut = len(split.train)
-        splits.append((f"{share:.0%}", split, is_anomalous[:cut], is_anomalous[cut:]))
-    return splits
-
-
-def _read_sequences(path: Path) -> tuple[Windows, np.ndarray]:
-    """The windows of a CSV file and which are anomalous. Raises ValueError that names the line."""
-    import numpy as np
-    import polars as pl
-
-    from include.database.labels import VERDICTS
-    from ml.windows import windows_from_events
-
-    columns = _columns(path)
-    if "sequence" not in columns:
-        raise ValueError(f"{path}: line 1: expected the columns sequence and label, got {columns}")
-    sequences, truth = [], []
-    with _opened(path) as lines:
-        rows = csv.reader(lines)
-        next(rows)
-        for row in rows:
-            named = dict(zip(columns, row, strict=False))
-            word = named.get("label", "normal").strip().lower()
-            if word not in VERDICTS or not named.get("sequence", "").split():
-                raise ValueError(
-                    f"{path}: line {rows.line_num}: expected events between blanks and a label, "
-                    f"anomalous or normal, got {','.join(row)[:80]!r}"
-                )
-            sequences.append(named["sequence"].split())
-            truth.append(VERDICTS[word])
-    lengths = np.array([len(each) for each in sequences], dtype=np.int64)
-    numbers = pl.Series(np.arange(len(sequences))).cast(pl.String).str.zfill(9)
-    events = pl.DataFrame(
-        {
-            "window_id": numbers.gather(np.repeat(np.arange(len(sequences)), lengths)),
-            "template_id": [event for each in sequences for event in each],
-        },
-        schema={"window_id": pl.String, "template_id": pl.String},
-    )
-    return windows_from_events(events), np.array(truth, dtype=np.bool_)
 
 
 def _print(

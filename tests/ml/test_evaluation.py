@@ -74,6 +74,13 @@ def test_incidents_count_windows_near_in_time_once(make_windows: Any) -> None:
     assert found == Incidents(count=2, found=1, recall=0.5, seconds_to_detect=61.0)
 
 
+def test_long_windows_do_not_chain_incidents(make_windows: Any) -> None:
+    # One a minute, each going on for a quarter of an hour: the first and the tenth overlap.
+    windows = make_windows([["a"] * 900] * 20)
+    truth = np.isin(np.arange(20), [0, 1, 10])
+    assert incident_numbers(windows, truth)[[0, 1, 10]].tolist() == [0, 0, 1]
+
+
 def test_alerts_are_told_per_day_of_logs(make_windows: Any) -> None:
     windows = make_windows([["a"]] * 721)  # half a day, from the first start to the last event
     assert alerts_per_day(windows, np.arange(721) < 3) == pytest.approx(6.0)

@@ -62,14 +62,6 @@ def test_the_seed_says_where(make_windows: Any) -> None:
     assert one == again != other
 
 
-def test_only_where_it_may(make_windows: Any) -> None:
-    windows = make_windows(LATER)
-    allowed = np.arange(len(windows)) < 150
-    planted = plant(make_windows(HISTORY), windows, 0, may_plant=allowed)
-    assert planted.is_anomalous.any()
-    assert not planted.is_anomalous[150:].any()
-
-
 @pytest.mark.parametrize("sequences", [[], [["a"]]], ids=["no windows", "a single event"])
 def test_too_little_to_plant_in_is_left_as_it_is(
     sequences: list[list[str]], make_windows: Any

@@ -47,6 +47,19 @@ def test_planted_faults_are_looked_for_without_labels(make_windows: Any) -> None
     assert document["over_all"]["recall"] == outcome.report.over_all.recall
 
 
+def test_a_labelled_anomaly_is_neither_planted_nor_a_false_alarm(make_windows: Any) -> None:
+    on_trial = trial(make_windows, "injected")
+    assert tuple(ODD) not in on_trial.test.sequences()
+    assert len(on_trial.is_anomalous) == len(on_trial.test)
+
+
+def test_leaks_are_told_of_what_is_learnt_from(make_windows: Any) -> None:
+    # The odd sequence stands in training, but is left out of it where it is labelled.
+    clean, contaminated = (trial(make_windows, each) for each in ("normal", "contaminated"))
+    assert contaminated.leaks.verbatim == clean.leaks.verbatim + 1
+    assert (clean.leaks.templates_new, contaminated.leaks.templates_new) == (2, 0)
+
+
 def test_the_same_seed_gives_the_same_figures(make_windows: Any) -> None:
     one, again = (trial(make_windows, "injected").run("novelty").as_dict() for _ in range(2))
     assert one == again

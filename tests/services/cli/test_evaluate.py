@@ -108,6 +108,13 @@ def test_ready_sequences(tmp_path: Path) -> None:
     assert (over_all["windows"], over_all["f1"]) == (30, 1.0)
 
 
+def test_a_sequence_may_be_very_long(tmp_path: Path) -> None:
+    rows = ["1 2 3"] * 20 + ["1 " * 100_000]
+    (tmp_path / "s.csv").write_text("sequence\n" + "".join(f"{row}\n" for row in rows))
+    (origin,) = figures("--sequences", tmp_path / "s.csv")["origins"]  # type: ignore[misc]
+    assert origin["leaks"]["test_windows"] == 11
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -117,6 +124,9 @@ def test_ready_sequences(tmp_path: Path) -> None:
         (["app.log", "--families", "magic"], "no detector family 'magic'"),
         (["app.log", "--train-fraction", "0.01"], "windows are too few to split at 1%"),
         (["app.log", "--labels", "app.yaml"], "app.yaml: line 1: expected the columns"),
+        (["app.log", "--labels", "other.csv"], "other.csv marks none of the 24 windows"),
+        (["app.log", "--label-pattern", "("], "--label-pattern: '(' is no regular expression"),
+        (["app.log", "--train-fraction", "1.5"], "--train-fraction 1.5: expected a share"),
         (["--sequences", "labels.csv"], "labels.csv: line 1: expected the columns sequence"),
         (["--sequences", "bad.csv"], "bad.csv: line 3: expected events between blanks"),
     ],
@@ -125,6 +135,7 @@ def test_wrong_input_is_told(
     words: list[str], why: str, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (logs / "bad.csv").write_text("sequence,label\n1 2,normal\n1 2,odd\n")
+    (logs / "other.csv").write_text("session_key,label\nnobody,anomalous\n")
     monkeypatch.chdir(logs)
     told = run(*words)
     assert told.exit_code == 2, told.output
