@@ -34,15 +34,22 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks.report import default_data, finish, table
-from include.ingest.files import cut_windows, events_at, lines_matching, read_files, with_templates
+from include.ingest.files import (
+    cut_windows,
+    lines_matching,
+    read_files,
+    windows_at,
+    with_templates,
+)
+from include.ingest.labelled import windows_of_sequences
 from include.sources import LogSource
-from ml.evaluation import Figures, evaluate
+from ml.evaluation import Figures, evaluate, over_distinct
 from ml.families import FAMILIES
 from ml.leaks import leak_report
 from ml.model import CONTAMINATION, Model
 from ml.profile import distinct_rows
-from ml.splits import split_by_share
-from ml.windows import Windows, windows_from_events
+from ml.splits import ORIGINS, split_by_share
+from ml.windows import Windows
 
 HDFS = {
     "name": "hdfs",
@@ -55,7 +62,6 @@ HDFS = {
     },
 }
 BGL = {"name": "bgl", "format": "bgl", "windowing": {"kind": "time", "size": "5m", "step": "5m"}}
-ORIGINS = (0.1, 0.3, 0.5)
 RARE = 0.005
 COLUMNS = ["f1", "f1_spread", "average_precision", "precision", "recall", "f1_distinct"]
 COLUMNS += ["train_seconds", "score_seconds"]
@@ -81,10 +87,7 @@ class Task:
         """Over all test windows, and over the distinct ones, anomalous where any is."""
         twice = np.concatenate([scores, scores])
         truth = np.arange(len(twice)) >= len(scores)
-        rows, places = self.test.distinct()
-        highest, is_anomalous = np.full(len(rows), -np.inf), np.zeros(len(rows), dtype=bool)
-        np.maximum.at(highest, places, scores)
-        np.logical_or.at(is_anomalous, places, self.anomalous > 0)
+        highest, is_anomalous = over_distinct(self.test, scores, self.anomalous > 0)
         weights = np.concatenate([self.normal, self.anomalous])
         return evaluate(twice, threshold, truth, weights), evaluate(
             highest, threshold, is_anomalous
@@ -128,9 +131,9 @@ def _deeplog(data: Path) -> Task:
     known = set(train)
     verbatim = sum(normal[n] + anomalous[n] for n, each in enumerate(distinct) if each in known)
     return Task(
-        _windows(train, texts),
+        replace(windows_of_sequences(train), texts=texts),
         0.0,
-        _windows(distinct, texts),
+        replace(windows_of_sequences(distinct), texts=texts),
         normal,
         anomalous,
         verbatim / (normal.sum() + anomalous.sum()),
@@ -142,31 +145,14 @@ def _sequences(path: Path) -> list[tuple[str, ...]]:
         return [tuple(f"E{event}" for event in line.split()) for line in lines if line.strip()]
 
 
-def _windows(sequences: list[tuple[str, ...]], texts: dict[str, str]) -> Windows:
-    lengths = [len(sequence) for sequence in sequences]
-    names = pl.Series([f"{number:07d}" for number in range(len(sequences))])
-    return windows_from_events(
-        pl.DataFrame(
-            {
-                "window_id": names.gather(np.repeat(np.arange(len(sequences)), lengths)),
-                "template_id": [event for sequence in sequences for event in sequence],
-            }
-        ),
-        texts,
-    )
-
-
 def _hdfs(data: Path) -> Iterator[tuple[str, Task]]:
     source = LogSource.model_validate(HDFS)
     files = read_files([data / "HDFS_2pct.log.gz"], source)
     windows = cut_windows(files, source)
     labels = {row["BlockId"]: row["Label"] for row in _rows(data / "HDFS_2pct_labels.csv.gz")}
     anomalous = {key for key, label in labels.items() if label in ("Anomaly", "1")}
-    ids = {
-        row["window_id"]
-        for row in windows.spans.iter_rows(named=True)
-        if row["session_key"] in anomalous
-    }
+    is_anomalous = windows.spans["session_key"].is_in(list(anomalous))
+    ids = set(windows.spans["window_id"].filter(is_anomalous))
     settings = {"B HDFS_2pct, normal-only": False, "C HDFS_2pct, contaminated": True}
     for name, keep_all in settings.items():
         yield name, _task(files.events["message"], source, windows, ids, 0.5, keep_all)
@@ -177,13 +163,8 @@ def _bgl(data: Path) -> Iterator[tuple[str, Task]]:
     path = data / "BGL_100k.log.gz"
     files = read_files([path], source)
     windows = cut_windows(files, source)
-    alerts = events_at(files, lines_matching([path], "^[^-]"))
-    named = windows.events.select("object_key", "line_number").with_columns(
-        window_id=windows.spans["window_id"].gather(
-            np.repeat(np.arange(len(windows)), windows.lengths)
-        )
-    )
-    ids = set(named.join(alerts, on=["object_key", "line_number"], how="semi")["window_id"])
+    is_alert = windows_at(files, windows, lines_matching([path], "^[^-]"))
+    ids = set(windows.spans["window_id"].filter(is_alert))
     for keep_all in (True, False):
         for origin in ORIGINS:
             setting = "contaminated" if keep_all else "normal-only"

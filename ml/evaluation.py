@@ -131,7 +131,6 @@ def report(
     threshold: float,
     is_anomalous: Bools,
     seed: int,
-    incident_gap: timedelta = INCIDENT_GAP,
 ) -> Report:
     """Everything on one test part. scores and is_anomalous: shape (n,), for these windows.
 
@@ -144,7 +143,7 @@ def report(
         over_distinct=evaluate(distinct_scores, threshold, distinct_truth),
         intervals=bootstrap(scores, threshold, is_anomalous, seed, blocks=_blocks(windows)),
         alerts_per_day=alerts_per_day(windows, scores > threshold),
-        incidents=incidents(windows, scores > threshold, is_anomalous, incident_gap),
+        incidents=incidents(windows, scores > threshold, is_anomalous),
     )
 
 
@@ -172,28 +171,26 @@ def alerts_per_day(windows: Windows, is_flagged: Bools) -> float | None:
     return float(is_flagged.sum() / days) if days else None
 
 
-def incident_numbers(windows: Windows, is_anomalous: Bools, gap: timedelta = INCIDENT_GAP) -> Ints:
+def incident_numbers(windows: Windows, is_anomalous: Bools) -> Ints:
     """The incident of each window from 0 on, -1 for normal ones, shape (n,).
 
     An anomalous window goes on with the incident of the anomalous window before it when it starts
-    no later than `gap` after that.
+    no later than `INCIDENT_GAP` after that.
     """
     numbers = np.full(len(windows), -1, dtype=np.int64)
     rows = np.flatnonzero(is_anomalous)
     if len(rows):
         distances = np.diff(_microseconds(windows, "starts_at")[rows])
-        is_new = distances > gap // timedelta(microseconds=1)
+        is_new = distances > INCIDENT_GAP // timedelta(microseconds=1)
         numbers[rows] = np.concatenate([[0], np.cumsum(is_new)])
     return numbers
 
 
-def incidents(
-    windows: Windows, is_flagged: Bools, is_anomalous: Bools, gap: timedelta = INCIDENT_GAP
-) -> Incidents | None:
+def incidents(windows: Windows, is_flagged: Bools, is_anomalous: Bools) -> Incidents | None:
     """How many incidents are found, and how soon; None for windows without times."""
     if "starts_at" not in windows.spans.columns:
         return None
-    numbers = incident_numbers(windows, is_anomalous, gap)
+    numbers = incident_numbers(windows, is_anomalous)
     count = int(numbers.max(initial=-1)) + 1
     begins = np.full(count, np.iinfo(np.int64).max)
     seen = begins.copy()
@@ -210,32 +207,22 @@ def incidents(
     )
 
 
-def time_blocks(windows: Windows, length: timedelta = BLOCK) -> Ints:
-    """The block of time in which each window starts, shape (n,), for `bootstrap`."""
-    starts = _microseconds(windows, "starts_at")
-    return np.asarray(starts // (length // timedelta(microseconds=1)), dtype=np.int64)
-
-
 def bootstrap(
     scores: Floats,
     threshold: float,
     is_anomalous: Bools,
     seed: int,
-    weights: Ints | None = None,
     blocks: Ints | None = None,
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of RATIOS by drawing as many windows with replacement, `ROUNDS` times.
 
-    The draws follow from the seed, the number of windows, their weights and blocks: detectors
-    judged on the same windows meet the same draws. A ratio that no draw defines is left out.
+    The draws follow from the seed, the number of windows and their blocks: detectors judged on the
+    same windows meet the same draws. A ratio that no draw defines is left out.
 
-    blocks: shape (n,), windows of one block are drawn together. weights: as in `evaluate`. Only
-    one of the two may be given.
+    blocks: shape (n,), windows of one block are drawn together.
     """
-    if weights is not None and blocks is not None:
-        raise ValueError("windows that stand for several have no time: give weights or blocks")
     ratios = _Ratios(scores, threshold, is_anomalous)
-    draws = np.array([ratios(drawn) for drawn in _draws(len(scores), seed, weights, blocks)])
+    draws = np.array([ratios(drawn) for drawn in _draws(len(scores), seed, blocks)])
     tails = [100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2]
     intervals = {}
     for column, name in enumerate(RATIOS):
@@ -264,27 +251,26 @@ def over_folds(folds: Sequence[Figures]) -> dict[str, Spread]:
 
 
 def _blocks(windows: Windows) -> Ints | None:
+    """The block of time in which each window starts, for `bootstrap`; None for windows that are
+    drawn alone."""
     columns = windows.spans.columns
     if "starts_at" not in columns or windows.spans["session_key"].is_not_null().any():
         return None
-    return time_blocks(windows)
+    starts = _microseconds(windows, "starts_at")
+    return np.asarray(starts // (BLOCK // timedelta(microseconds=1)), dtype=np.int64)
 
 
 def _microseconds(windows: Windows, column: str) -> Ints:
     return windows.spans[column].dt.epoch("us").to_numpy()
 
 
-def _draws(n: int, seed: int, weights: Ints | None, blocks: Ints | None) -> Iterator[Ints]:
+def _draws(n: int, seed: int, blocks: Ints | None) -> Iterator[Ints]:
     """How often each row is drawn, round after round."""
     rng = np.random.default_rng(seed)
     _, block = np.unique(np.arange(n) if blocks is None else blocks, return_inverse=True)
     count = int(block.max(initial=-1)) + 1
     for _ in range(ROUNDS if n else 0):
-        if weights is not None:
-            total = int(weights.sum())
-            yield rng.multinomial(total, weights / total)
-        else:
-            yield np.bincount(rng.integers(count, size=count), minlength=count)[block]
+        yield np.bincount(rng.integers(count, size=count), minlength=count)[block]
 
 
 class _Ratios:

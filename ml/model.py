@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from ml.detectors import Detector, Floats, fit_with_normal_scores, out_of_fold_scores
+from ml.detectors import Detector, Floats, out_of_fold_scores
 from ml.explanation import Explanation, explain
 from ml.families import create, family
 from ml.profile import NormalProfile
@@ -73,11 +73,9 @@ class Model:
                 f"{len(normal)} windows to train on, at least {LEAST_WINDOWS} are needed: "
                 "choose a longer period or wait for more logs"
             )
-        anomalous = int(contamination * len(normal))
-        detector, normal_scores = fit_with_normal_scores(
-            partial(create, family_name, anomalous, seed), normal
-        )
-        return cls(family_name, detector, NormalProfile.fit(normal), Tail(normal_scores))
+        new_detector = partial(create, family_name, int(contamination * len(normal)), seed)
+        tail = Tail(out_of_fold_scores(new_detector, normal))
+        return cls(family_name, new_detector().fit(normal), NormalProfile.fit(normal), tail)
 
     @property
     def threshold(self) -> float:

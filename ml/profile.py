@@ -70,27 +70,14 @@ class NormalProfile:
 
         The distance is the weighted sum over templates of |log(1 + a) - log(1 + b)|.
         """
-        return self._nearest(vectors, without_itself=False)
-
-    def leave_one_out_distances(self) -> Floats:
-        """Distance of each vector to the nearest other one, shape (d,); a vector that several
-        windows share stands at distance zero from itself."""
-        return self._nearest(self.vectors, without_itself=True)[0]
-
-    def _nearest(self, vectors: Ints, *, without_itself: bool) -> tuple[Floats, Ints]:
         reference = np.log1p(self.vectors) * self.weights
         points = np.log1p(vectors) * self.weights
         distances, rows = np.empty(len(points)), np.empty(len(points), dtype=np.int64)
         for start in range(0, len(points), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             between = cdist(points[block], reference, "cityblock")
-            if without_itself:
-                alone = np.flatnonzero(self.multiplicity[block] == 1)
-                between[alone, start + alone] = np.inf
             rows[block] = between.argmin(axis=1)
             distances[block] = between.min(axis=1)
-        if without_itself and len(self.vectors) == 1:
-            distances[:] = 0.0  # a single window has no other to differ from
         return distances, rows
 
     def unseen_pairs(self, windows: Windows) -> pl.DataFrame:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from include.ingest import pipeline
 from include.settings import PROJECT_ROOT, get_settings
 from include.workspace import Workspace, open_workspace
 from services.local import Stack
@@ -77,6 +78,25 @@ def workspace(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     yield open_workspace()
     get_settings.cache_clear()
     open_workspace.cache_clear()
+
+
+@pytest.fixture
+def ingest() -> Callable[[Workspace, str], int]:
+    """One run of the steps of the DAG `ingest_logs` on a source; the number of events published.
+
+    What is staged stays.
+    """
+
+    def run(space: Workspace, source: str) -> int:
+        staged = [
+            pipeline.stage_batch(space, **batch)
+            for batch in pipeline.discover_batches(space, source)
+        ]
+        validated = [pipeline.validate_batch(space, **batch) for batch in staged]
+        learnt = pipeline.learn_templates(space, validated)
+        return sum(pipeline.publish_batch(space, **batch)["events"] for batch in learnt)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,8 @@ def _read_sequences(path: Path) -> tuple[Windows, Bools]:
 
 def windows_of_sequences(sequences: Sequence[Sequence[str]]) -> Windows:
     """A window for each sequence of template ids, in this order, without times."""
-    numbers = np.repeat(np.arange(len(sequences)), [len(each) for each in sequences])
+    lengths = np.array([len(each) for each in sequences], dtype=np.int64)
+    numbers = np.repeat(np.arange(len(sequences)), lengths)
     events = pl.DataFrame(
         {
             # As wide as it takes to sort numbers as text.

@@ -62,16 +62,3 @@ def out_of_fold_scores(create: Callable[[], Detector], windows: Windows) -> Floa
         detector = create().fit(windows.where(~left_out))
         scores[left_out] = detector.score(windows.where(left_out))
     return scores
-
-
-def fit_with_normal_scores(
-    create: Callable[[], Detector], windows: Windows
-) -> tuple[Detector, Floats]:
-    """A detector fitted on the windows, and what they score out of fold, shape (n,).
-
-    A detector that has found the latter out while it was fitted, as an ensemble must, keeps them
-    as `normal_scores_`.
-    """
-    detector = create().fit(windows)
-    own: Floats | None = getattr(detector, "normal_scores_", None)
-    return detector, out_of_fold_scores(create, windows) if own is None else own

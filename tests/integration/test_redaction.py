@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,13 +17,14 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from include.ingest import pipeline
 from include.scoring import score_night
 from include.training import promote_best, train_candidate
 from include.workspace import Workspace, open_workspace
 from services.cli import app
 from services.local import Stack
 from services.local.environment import database_url
+
+Ingest = Callable[[Workspace, str], int]
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -72,18 +73,24 @@ class Secrets:
 
 @pytest.mark.parametrize("is_redacted", [True, False])
 def test_secrets_are_stored_only_where_nothing_is_redacted(
-    is_redacted: bool, stack: Stack, workspace: Workspace, caplog: pytest.LogCaptureFixture
+    is_redacted: bool,
+    stack: Stack,
+    workspace: Workspace,
+    ingest: Ingest,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secrets, name = Secrets(), f"redacted_{is_redacted}".lower()
-    told = run_pipeline(workspace, name, secrets, is_redacted)
+    told = run_pipeline(workspace, name, secrets, is_redacted, ingest)
     found = secrets.found_in(told + caplog.text)
     for text in (*stored_objects(workspace), *stored_rows(stack)):
         found |= secrets.found_in(text)
     assert found == (set() if is_redacted else set(secrets.by_way))
 
 
-def run_pipeline(workspace: Workspace, name: str, secrets: Secrets, is_redacted: bool) -> str:
+def run_pipeline(
+    workspace: Workspace, name: str, secrets: Secrets, is_redacted: bool, ingest: Ingest
+) -> str:
     """From objects to anomalies; what the commands print."""
     redact = "redact: [email, secret, url_password]" if is_redacted else ""
     Path(workspace.settings.sources_path, f"{name}.yaml").write_text(
@@ -95,13 +102,8 @@ def run_pipeline(workspace: Workspace, name: str, secrets: Secrets, is_redacted:
     for day in (START, START + DAY):
         key = f"{name}/{day:%d}.log"
         space.store.put_bytes(space.settings.bucket_logs, key, secrets.log(day).encode())
-    validated = [
-        pipeline.validate_batch(space, **pipeline.stage_batch(space, **batch))
-        for batch in pipeline.discover_batches(space, name)
-    ]
     # Staged data is searched too: it is not cleared away.
-    for batch in pipeline.learn_templates(space, validated):
-        pipeline.publish_batch(space, **batch)
+    ingest(space, name)
     known_until = (START + 3 * DAY).isoformat()
     trained = train_candidate(
         space, name, "novelty", START.isoformat(), (START + DAY).isoformat(), known_until

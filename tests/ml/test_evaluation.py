@@ -114,8 +114,6 @@ def test_intervals_hold_the_figure_and_narrow_with_the_windows() -> None:
         assert low < figure < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
-    with pytest.raises(ValueError, match="weights or blocks"):
-        bootstrap(scores, 0.5, truth, 1, np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64))
 
 
 def test_folds_are_summed_up_by_median_and_range() -> None:

@@ -61,25 +61,7 @@ def test_the_nearest_normal_vector(
     assert (distance == 0) == is_at_zero
 
 
-@pytest.mark.parametrize(
-    ("sequences", "are_zero"),
-    [
-        pytest.param([["a"]], [True], id="a single window differs from none"),
-        pytest.param([["a"], ["a"]], [True], id="a shared vector stands at itself"),
-        pytest.param([["a"], ["b"]], [False, False], id="vectors of one window each"),
-        pytest.param([["a"], ["b"], ["b"]], [True, False], id="one shared and one alone"),
-    ],
-)
-def test_leaving_one_out(
-    sequences: list[list[str]], are_zero: list[bool], make_windows: Any
-) -> None:
-    distances = NormalProfile.fit(make_windows(sequences)).leave_one_out_distances()
-    assert np.isfinite(distances).all()
-    assert (distances == 0).tolist() == are_zero
-
-
-def test_leaving_one_out_works_across_blocks(make_windows: Any) -> None:
-    # Counts from nothing on: the nearest to each is the next one, and to the last the one before.
+def test_the_nearest_is_found_across_blocks(make_windows: Any) -> None:
     profile = NormalProfile.fit(make_windows([["a"]]))
     counts = np.arange(BLOCK_ROWS + 50)
     vectors = np.stack([counts, np.zeros_like(counts)], axis=1)
@@ -90,8 +72,9 @@ def test_leaving_one_out_works_across_blocks(make_windows: Any) -> None:
         np.ones_like(counts),
         profile.pairs,
     )
-    gaps = np.diff(np.log1p(counts)) * wide.weights[0]
-    np.testing.assert_allclose(wide.leave_one_out_distances(), [*gaps, gaps[-1]])
+    distances, rows = wide.nearest(np.roll(vectors, 25, axis=0))
+    assert rows.tolist() == np.roll(counts, 25).tolist()
+    assert not distances.any()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml.checks import CHECKS, USUAL, sessions
-from ml.detectors import fit_with_normal_scores, out_of_fold_scores
+from ml.detectors import out_of_fold_scores
 from ml.families import FAMILIES, create, family
 
 
@@ -30,14 +30,6 @@ def test_no_window_is_scored_by_a_detector_that_was_fitted_on_it(name: str) -> N
 def test_one_window_has_no_other_to_be_judged_by() -> None:
     with pytest.raises(ValueError, match="two windows or more, got 1"):
         out_of_fold_scores(family("novelty"), sessions([["a"]]))
-
-
-def test_what_a_detector_says_of_its_normal_windows_is_believed() -> None:
-    class Knows(family("novelty")):  # type: ignore[misc]
-        normal_scores_ = np.arange(3.0)
-
-    _, scores = fit_with_normal_scores(Knows, sessions([["a"]] * 3))
-    assert scores.tolist() == [0, 1, 2]
 
 
 def test_a_family_gets_the_settings_that_it_asks_for() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from include.ingest import pipeline
 from include.lake.events import read_windows
 from include.workspace import Workspace, open_workspace
 from services.cli import app
+
+Ingest = Callable[[Workspace, str], int]
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
@@ -23,26 +25,22 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture
-def source(workspace: Workspace, request: pytest.FixtureRequest) -> str:
+def source(workspace: Workspace, ingest: Ingest, request: pytest.FixtureRequest) -> str:
     name = "edit_" + request.node.name.removeprefix("test_")[:40]
     Path(workspace.settings.sources_path, f"{name}.yaml").write_text(
         f"name: {name}\nformat: python\nwindowing: {{kind: time, size: 5m, step: 5m}}\n"
     )
     open_workspace.cache_clear()
-    ingest(name, "first", [*(f"disk {each} state good" for each in NAMES), "disk full", "no room"])
+    messages = [*(f"disk {each} state good" for each in NAMES), "disk full", "no room"]
+    ingest(put(name, "first", messages), name)
     return name
 
 
-def ingest(name: str, key: str, messages: list[str]) -> None:
+def put(name: str, key: str, messages: list[str]) -> Workspace:
     space = open_workspace()
     text = "".join(f"{START:%Y-%m-%d %H:%M:%S},000 app - INFO - {each}\n" for each in messages)
     space.store.put_bytes(space.settings.bucket_logs, f"{name}/{key}.log", text.encode())
-    validated = [
-        pipeline.validate_batch(space, **pipeline.stage_batch(space, **batch))
-        for batch in pipeline.discover_batches(space, name)
-    ]
-    for batch in pipeline.learn_templates(space, validated):
-        pipeline.publish_batch(space, **batch)
+    return space
 
 
 def listed(name: str) -> dict[str, dict[str, object]]:
@@ -51,7 +49,7 @@ def listed(name: str) -> dict[str, dict[str, object]]:
     return {row["name"] or row["text"]: row for row in json.loads(told.stdout)}
 
 
-def test_edits_show_in_lists_windows_and_history(source: str) -> None:
+def test_edits_show_in_lists_windows_and_history(source: str, ingest: Ingest) -> None:
     ids = {text: str(row["template_id"]) for text, row in listed(source).items()}
     by = ["--by", "ada", "--note", "the same thing"]
     for words in (
@@ -62,7 +60,7 @@ def test_edits_show_in_lists_windows_and_history(source: str) -> None:
     ):
         told = run(*words)
         assert told.exit_code == 0, told.output
-    ingest(source, "later", ["no room", "disk alpha state good"])
+    ingest(put(source, "later", ["no room", "disk alpha state good"]), source)
     rows = listed(source)
     assert rows["out of space"]["count"] == 3
     assert rows["disk alpha state good"]["count"] == 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from include.ingest import pipeline
 from include.workspace import Workspace, open_workspace
 from services.cli import app
 
@@ -34,7 +33,9 @@ def line(moment: datetime, message: str) -> str:
 
 
 @pytest.fixture
-def source(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[str]:
+def source(
+    workspace: Workspace, ingest: Callable[[Workspace, str], int], request: pytest.FixtureRequest
+) -> Iterator[str]:
     """A day of hourly objects: after noon one message is gone, one is new, one comes often."""
     name = "cli_" + request.node.name.removeprefix("test_").split("[")[0][:40]
     Path(workspace.settings.sources_path, f"{name}.yaml").write_text(SOURCE.format(name=name))
@@ -51,12 +52,7 @@ def source(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[str
         text += line(moment + HOUR * 0.95, "new \x1b[31mcache" if late else "old cache flushed")
         key = f"{name}/{hour:02}.log"
         space.store.put_bytes(space.settings.bucket_logs, key, text.encode())
-    validated = [
-        pipeline.validate_batch(space, **pipeline.stage_batch(space, **batch))
-        for batch in pipeline.discover_batches(space, name)
-    ]
-    for batch in pipeline.learn_templates(space, validated):
-        pipeline.publish_batch(space, **batch)
+    ingest(space, name)
     yield name
     open_workspace.cache_clear()
 
