@@ -97,8 +97,7 @@ class Model:
             (folder / name).mkdir(parents=True)
             part.save(folder / name)
         np.savez_compressed(folder / "tail.npz", sample=self.tail.sample)
-        about = {"family": self.family, "threshold": self.threshold}
-        (folder / "model.json").write_text(json.dumps(about, indent=2))
+        (folder / "model.json").write_text(json.dumps({"family": self.family}))
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
