@@ -24,6 +24,7 @@ from ml.windows import DAY, MICROSECOND, Windows, closed_windows
 
 CHUNK_LINES = 250_000
 ADDRESS = ["object_key", "line_number"]
+NO_LINES = pl.DataFrame(schema={"object_key": pl.String, "line_number": pl.Int64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def read_files(paths: Sequence[Path], source: LogSource) -> LogFiles:
 
 def lines_matching(paths: Sequence[Path], pattern: str) -> pl.DataFrame:
     """The addresses (`object_key`, `line_number`) of the raw lines that match an expression."""
-    found = [pl.DataFrame(schema={"object_key": pl.String, "line_number": pl.Int64})]
+    found = [NO_LINES]
     for path in paths:
         first = 1
         with path.open("rb") as stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from include.database.labels import VERDICTS, InvalidLabels, label_frame, read_label_csv
+from include.database.labels import (
+    VERDICTS,
+    InvalidLabels,
+    LabelRow,
+    label_frame,
+    read_label_csv,
+)
 from include.ingest.decode import read_bytes
 from include.ingest.files import (
+    NO_LINES,
     LogFiles,
     cut_windows,
     lines_matching,
@@ -55,10 +63,15 @@ def splits_of_logs(
 ) -> tuple[list[LabelledSplit], int]:
     """One split for each origin, or one if a file is to train; and how many lines do not parse.
 
-    labels: a CSV file, label_pattern: an expression that marks lines; windows that neither speaks
-    of are normal. Raises InvalidLabels where they are given and speak of no window.
+    labels: a CSV file as `read_label_csv` takes it, or one that labels lines: `label`,
+        `line_number` from one and, where there are several files, `file`.
+    label_pattern: an expression that marks lines.
+
+    Windows that neither speaks of are normal. Raises InvalidLabels where they are given and speak
+    of no window.
     """
-    files, windows, is_anomalous = _labelled(paths, source, labels, label_pattern)
+    known = _known([*paths, *([train] if train else [])], labels, label_pattern)
+    files, windows, is_anomalous = _labelled(paths, source, known)
     messages, lost = files.events["message"], len(files.quarantined)
     if (labels or label_pattern) and not is_anomalous.any():
         raise InvalidLabels(
@@ -66,7 +79,7 @@ def splits_of_logs(
             "check that it belongs to these logs"
         )
     if train:
-        early, learnt, in_train = _labelled([train], source, labels, label_pattern)
+        early, learnt, in_train = _labelled([train], source, known)
         split = split_by_files(learnt, windows)
         split = with_templates(split, early.events["message"], messages, source)
         lost += len(early.quarantined)
@@ -83,17 +96,63 @@ def splits_of_logs(
     return splits, lost
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """labels: as of `label_frame`. lines: the addresses of anomalous lines."""
+
+    labels: pl.DataFrame
+    lines: pl.DataFrame
+
+
+def _known(paths: Sequence[Path], labels: Path | None, label_pattern: str | None) -> _Known:
+    rows: list[LabelRow] = []
+    lines = [lines_matching(paths, label_pattern) if label_pattern else NO_LINES]
+    if labels and "line_number" in columns_of(labels):
+        lines.append(_labelled_lines(labels, paths))
+    elif labels:
+        rows = read_label_csv(labels)
+    return _Known(label_frame(rows), pl.concat(lines).unique())
+
+
+def _labelled_lines(path: Path, logs: Sequence[Path]) -> pl.DataFrame:
+    """The addresses of the lines that a CSV file labels anomalous. Lines of files that are not
+    among the logs are left out. Raises InvalidLabels."""
+    columns = columns_of(path)
+    if "label" not in columns or ("file" not in columns and len(logs) > 1):
+        raise InvalidLabels(
+            f"{path}: line 1: expected the columns label, line_number and, for several logs, "
+            f"file, got {', '.join(columns)}"
+        )
+    found = []
+    rows = csv.reader(_lines(path))
+    next(rows)
+    for row in rows:
+        named = dict(zip(columns, (cell.strip() for cell in row), strict=False))
+        word, number = named.get("label", "").lower(), named.get("line_number", "")
+        if word not in VERDICTS or not re.fullmatch(r"[1-9][0-9]{0,17}", number):
+            raise InvalidLabels(
+                f"{path}: line {rows.line_num}: expected a line number from one and a label, "
+                f"anomalous or normal, got {','.join(row)[:80]!r}"
+            )
+        if VERDICTS[word]:
+            of_file = [log for log in logs if _is_named(log, named.get("file", ""))]
+            found += [(str(log), int(number)) for log in of_file]
+    return pl.DataFrame(found, schema=NO_LINES.schema, orient="row")
+
+
+def _is_named(log: Path, name: str) -> bool:
+    """Whether the path ends in this name; no name stands for any log."""
+    parts = Path(name).parts
+    return not parts or log.parts[-len(parts) :] == parts
+
+
 def _labelled(
-    paths: Sequence[Path], source: LogSource, labels: Path | None, label_pattern: str | None
+    paths: Sequence[Path], source: LogSource, known: _Known
 ) -> tuple[LogFiles, Windows, Bools]:
     files = read_files(paths, source)
     windows = cut_windows(files, source)
-    is_anomalous = np.zeros(len(windows), dtype=np.bool_)
-    if labels:
-        is_anomalous |= anomalous_windows(windows, label_frame(read_label_csv(labels)))
-    if label_pattern:
-        is_anomalous |= windows_at(files, windows, lines_matching(paths, label_pattern))
-    return files, windows, is_anomalous
+    is_anomalous = anomalous_windows(windows, known.labels)
+    return files, windows, is_anomalous | windows_at(files, windows, known.lines)
 
 
 def splits_of_sequences(

@@ -31,7 +31,7 @@ def evaluate(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="CSV, as for `labels import`."),
+        typer.Option(exists=True, dir_okay=False, help="CSV, as for `labels import`, or of lines."),
     ] = None,
     label_pattern: Annotated[
         str | None, typer.Option(help="An expression: windows with a line that matches are odd.")
@@ -97,6 +97,8 @@ def evaluate(
         if lost:
             errors.print(f"{lost:,} lines do not parse and are left out")
         results, over_origins = _results(splits, setting, names, seed, plots)
+        if plots:
+            _plot_origins(plots, setting, results)
     except (
         InvalidLabels,
         InvalidSequences,
@@ -196,6 +198,7 @@ def _print(
 ) -> None:
     columns = ["learnt", "family", "F1", "95 %", "precision", "recall", "avg. precision"]
     columns += ["F1 distinct", "flagged", "anomalous", "of windows", "a day"]
+    columns += ["incidents", "seconds to detect"]
     rows = [
         [result["origin"], name, *_cells(figures)]
         for result in results
@@ -236,13 +239,16 @@ def _cells(figures: dict[str, Any]) -> list[str]:
             figures["over_distinct"]["f1"],
         )
     ]
-    per_day = figures["alerts_per_day"]
+    per_day, incidents = figures["alerts_per_day"], figures["incidents"]
+    seconds = incidents and incidents["seconds_to_detect"]
     return [
         ratios[0],
         f"{interval[0]:.2f}-{interval[1]:.2f}" if interval else "-",
         *ratios[1:],
         *(f"{found[name]:,}" for name in ("flagged", "anomalous", "windows")),
         "-" if per_day is None else f"{per_day:.1f}",
+        f"{incidents['found']:,}/{incidents['count']:,}" if incidents else "-",
+        "-" if seconds is None else f"{seconds:,.0f}",
     ]
 
 
@@ -267,3 +273,26 @@ def _plot(folder: Path, origin: str, trial: Trial, outcomes: list[Outcome]) -> N
         figure.suptitle(f"{outcome.family}, {trial.setting}, learnt {origin}")
         figure.savefig(folder / f"{outcome.family}-{origin.replace('%', '')}.png", dpi=120)
         plt.close(figure)
+
+
+def _plot_origins(folder: Path, setting: str, results: list[dict[str, Any]]) -> None:
+    """F1 of each family with its interval, side by side, for each origin."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    names = list(results[0]["families"])
+    width = 0.8 / len(names)
+    figure, axes = plt.subplots(figsize=(max(5, 2 + len(results) * len(names) * 0.5), 4))
+    for place, name in enumerate(names):
+        told = [result["families"][name] for result in results]
+        f1s = np.array([each["over_all"]["f1"] or 0.0 for each in told])
+        bounds = [each["intervals"].get("f1", (f1, f1)) for each, f1 in zip(told, f1s, strict=True)]
+        low, high = np.transpose(bounds)
+        lengths = np.maximum([f1s - low, high - f1s], 0)
+        positions = np.arange(len(results)) + (place - (len(names) - 1) / 2) * width
+        axes.bar(positions, f1s, width, yerr=lengths, capsize=3, label=name)
+    axes.set_xticks(range(len(results)), [result["origin"] for result in results])
+    axes.set(xlabel="learnt", ylabel="F1, 95 %", ylim=(0, 1.05), title=f"Setting: {setting}")
+    axes.legend()
+    figure.savefig(folder / "origins.png", dpi=120)
+    plt.close(figure)

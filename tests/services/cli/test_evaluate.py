@@ -63,6 +63,33 @@ def test_labels_by_session_key(logs: Path) -> None:
         assert origin["leaks"]["templates_new"] == 1
 
 
+def test_labels_by_line_number(logs: Path) -> None:
+    rows = "".join(f"app.log,{3 * number + 2},anomalous\n" for number in sorted(ODD))
+    (logs / "lines.csv").write_text(f"file,line_number,label\nold.log,1,1\napp.log,1,0\n{rows}")
+    words = (logs / "app.log", "--source", logs / "app.yaml", "--labels", logs / "lines.csv")
+    (origin,) = figures(*words)["origins"]  # type: ignore[misc]
+    found = origin["families"]["novelty"]["over_all"]
+    assert (found["anomalous"], found["true_positives"], found["f1"]) == (2, 2, 1.0)
+    shown = " ".join(run(*words, "--families", "novelty").stdout.split())
+    assert "incidents" in shown
+    assert "2/2" in shown
+
+
+def test_line_numbers_of_several_logs_need_the_file(logs: Path) -> None:
+    text = (logs / "app.log").read_text().splitlines(keepends=True)
+    (logs / "early.log").write_text("".join(text[: 3 * 80]))
+    (logs / "late.log").write_text("".join(text[3 * 80 :]))
+    (logs / "lines.csv").write_text("line_number,label\n32,anomalous\n")
+    words = ["--source", logs / "app.yaml", "--labels", logs / "lines.csv"]
+    told = run(logs / "early.log", logs / "late.log", *words)
+    assert told.exit_code == 2
+    assert "for several logs, file" in " ".join(told.stderr.split())
+    (logs / "lines.csv").write_text("line_number,label,file\n32,anomalous,late.log\n")
+    (origin,) = figures(logs / "early.log", logs / "late.log", *words)["origins"]  # type: ignore[misc]
+    found = origin["families"]["novelty"]["over_all"]
+    assert (found["anomalous"], found["flagged"], found["true_positives"]) == (1, 2, 1)
+
+
 def test_labels_in_the_line(logs: Path) -> None:
     found = figures(
         logs / "app.log", "--source", logs / "app.yaml", "--label-pattern", " ERROR ",
@@ -78,7 +105,8 @@ def test_logs_without_labels_get_planted_faults_and_pictures(logs: Path) -> None
     assert found["setting"] == "injected"
     (origin,) = found["origins"]  # type: ignore[misc]
     assert origin["families"]["novelty"]["found_by_kind"]
-    assert (logs / "plots" / "novelty-50.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("novelty-50.png", "origins.png"):
+        assert (logs / "plots" / picture).read_bytes().startswith(b"\x89PNG")
     shown = run(*words, "--families", "novelty").stdout
     assert "Setting: injected" in shown
     assert "found of the planted: dropped" in shown
@@ -124,6 +152,7 @@ def test_a_sequence_may_be_very_long(tmp_path: Path) -> None:
         (["app.log", "--families", "magic"], "no detector family 'magic'"),
         (["app.log", "--train-fraction", "0.01"], "windows are too few to split at 1%"),
         (["app.log", "--labels", "app.yaml"], "app.yaml: line 1: expected the columns"),
+        (["app.log", "--labels", "lines.csv"], "lines.csv: line 2: expected a line number from"),
         (["app.log", "--labels", "other.csv"], "other.csv marks none of the 24 windows"),
         (["app.log", "--label-pattern", "("], "--label-pattern: '(' is no regular expression"),
         (["app.log", "--train-fraction", "1.5"], "--train-fraction 1.5: expected a share"),
@@ -135,6 +164,7 @@ def test_wrong_input_is_told(
     words: list[str], why: str, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (logs / "bad.csv").write_text("sequence,label\n1 2,normal\n1 2,odd\n")
+    (logs / "lines.csv").write_text("line_number,label\n0,anomalous\n")
     (logs / "other.csv").write_text("session_key,label\nnobody,anomalous\n")
     monkeypatch.chdir(logs)
     told = run(*words)
