@@ -293,6 +293,6 @@ def _plot_origins(folder: Path, setting: str, results: list[dict[str, Any]]) -> 
         axes.bar(positions, f1s, width, yerr=lengths, capsize=3, label=name)
     axes.set_xticks(range(len(results)), [result["origin"] for result in results])
     axes.set(xlabel="learnt", ylabel="F1, 95 %", ylim=(0, 1.05), title=f"Setting: {setting}")
-    axes.legend()
-    figure.savefig(folder / "origins.png", dpi=120)
+    axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    figure.savefig(folder / "origins.png", dpi=120, bbox_inches="tight")
     plt.close(figure)
