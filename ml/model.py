@@ -73,9 +73,11 @@ class Model:
                 f"{len(normal)} windows to train on, at least {LEAST_WINDOWS} are needed: "
                 "choose a longer period or wait for more logs"
             )
-        new_detector = partial(create, family_name, int(contamination * len(normal)), seed)
+        anomalous = int(contamination * len(normal))
+        new_detector = partial(create, family_name, anomalous, seed)
         tail = Tail(out_of_fold_scores(new_detector, normal))
-        return cls(family_name, new_detector().fit(normal), NormalProfile.fit(normal), tail)
+        profile = NormalProfile.fit(normal, anomalous)
+        return cls(family_name, new_detector().fit(normal), profile, tail)
 
     @property
     def threshold(self) -> float:

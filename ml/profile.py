@@ -1,4 +1,5 @@
-"""What normal looks like: the count vectors and the order of events of the training windows.
+"""What normal looks like: the count vectors of the training windows, the order of their events and
+the range of their numbers.
 
 Detectors measure distance to it, and explanations compare an odd window with its nearest
 normal one.
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.spatial.distance import cdist
 
+from ml.ranges import Ranges
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +37,7 @@ class NormalProfile:
     multiplicity: windows with each vector, shape (d,).
     pairs: `first`, `second`, `windows`: templates seen one directly after the other, and in how
         many windows.
+    ranges: of the numbers in the templates' parameters.
     """
 
     vocabulary: list[str]
@@ -42,16 +45,19 @@ class NormalProfile:
     vectors: Ints
     multiplicity: Ints
     pairs: pl.DataFrame
+    ranges: Ranges
 
     @classmethod
-    def fit(cls, windows: Windows) -> "NormalProfile":
+    def fit(cls, windows: Windows, anomalous: int = 0) -> "NormalProfile":
+        """anomalous: how many of the windows may be anomalous."""
         if not len(windows):
             raise ValueError("a profile of normal needs at least one window, got none")
         vocabulary = sorted(windows.events["template_id"].unique().to_list())
         distinct, counts, _ = distinct_rows(windows.count_vectors(vocabulary).toarray())
         windows_with_template = ((distinct[:, :-1] > 0) * counts[:, None]).sum(axis=0)
         pairs = neighbours(windows).group_by(PAIR).agg(windows=pl.len()).sort(PAIR)
-        return cls(vocabulary, windows_with_template, distinct, counts, pairs)
+        ranges = Ranges.fit(windows, anomalous)
+        return cls(vocabulary, windows_with_template, distinct, counts, pairs, ranges)
 
     @property
     def size(self) -> int:
@@ -86,6 +92,7 @@ class NormalProfile:
 
     def save(self, folder: Path) -> None:
         self.pairs.write_parquet(folder / "pairs.parquet")
+        self.ranges.table.write_parquet(folder / "ranges.parquet")
         np.savez_compressed(
             folder / "profile.npz",
             vocabulary=np.array(self.vocabulary, dtype=np.str_),
@@ -103,6 +110,7 @@ class NormalProfile:
                 arrays["vectors"],
                 arrays["multiplicity"],
                 pl.read_parquet(folder / "pairs.parquet"),
+                Ranges(pl.read_parquet(folder / "ranges.parquet")),
             )
 
 

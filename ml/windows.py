@@ -26,6 +26,8 @@ EVENT_COLUMNS = (
     "object_key",
     "line_number",
 )
+# Read where it is there: sequences have no numbers.
+NUMBERS = "numbers"
 # Same events, same order, whatever files they came from.
 EVENT_ORDER = ("event_time", "object_key", "line_number")
 
@@ -86,7 +88,8 @@ class Windows:
     spans: n rows in order of `starts_at`: `window_id`, `session_key` (null but for sessions),
         `starts_at`, `ends_at` (the last event), `closes_at`; times in UTC.
     events: the windows' events, window after window, each in order of time: `event_time`,
-        `severity`, `template_id`, `object_key`, `line_number`.
+        `severity`, `template_id`, `object_key`, `line_number`; where they are known, `numbers`: for
+        each parameter its number in base units, or null (`ml.templates.quantities`).
     offsets: int64, n + 1; the events of window i are rows offsets[i] to offsets[i + 1].
     texts: the text of a template by its id, for the detectors that read it; ids may be absent.
     """
@@ -166,8 +169,9 @@ def closed_windows(
 ) -> Windows:
     """The windows that close after `start` and not after `end`.
 
-    events: the columns `EVENT_COLUMNS`, holding at least all events of the source from
-        `start - rule.lookback` up to `end`; later ones are left out, as they were not known then.
+    events: the columns `EVENT_COLUMNS`, and `NUMBERS` where known, holding at least all events of
+        the source from `start - rule.lookback` up to `end`; later ones are left out, as they were
+        not known then.
     start, end: UTC, aware.
     """
     events = events.filter(
@@ -272,9 +276,11 @@ def _collect(assigned: pl.DataFrame) -> Windows:
         events=pl.len(),
     )
     offsets = np.concatenate([[0], spans["events"].cum_sum().to_numpy()]).astype(np.int64)
+    kept = [name for name in (*EVENT_COLUMNS, NUMBERS) if name in ordered.columns]
+    kept.remove("session_key")
     return Windows(
         spans=spans.select("window_id", "session_key", "starts_at", "ends_at", "closes_at"),
-        events=ordered.select(column for column in EVENT_COLUMNS if column != "session_key"),
+        events=ordered.select(kept),
         offsets=offsets,
     )
 

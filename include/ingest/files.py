@@ -19,7 +19,7 @@ from include.ingest.parse import parse_chunks
 from include.lake.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
 from include.sources import LogSource
 from ml.splits import Split
-from ml.templates import Batch, Catalogue, count_shapes
+from ml.templates import Batch, Catalogue, count_shapes, numbers_of
 from ml.windows import DAY, MICROSECOND, Windows, closed_windows
 
 CHUNK_LINES = 250_000
@@ -120,7 +120,7 @@ def with_templates(
     batch = Batch(train_messages.gather(numbers))
     catalogue = Catalogue.empty(source.name, source.masks)
     catalogue = catalogue.learn(count_shapes(batch, source.masks))
-    train = _renamed(split.train, numbers, catalogue.identify(batch), catalogue)
+    train = _matched(split.train, _table(numbers, batch, catalogue), catalogue)
     by_hour = _event_numbers(split.test).group_by(
         pl.col("event_time").dt.truncate("1h"), maintain_order=True
     )
@@ -128,9 +128,8 @@ def with_templates(
     for _, of_hour in by_hour:
         batch = Batch(test_messages.gather(of_hour["number"]))
         catalogue = catalogue.learn(count_shapes(batch, source.masks))
-        found.append((of_hour["number"], catalogue.identify(batch)))
-    numbers, ids = (pl.concat(list(each)) for each in zip(*found, strict=True))
-    return replace(split, train=train, test=_renamed(split.test, numbers, ids, catalogue))
+        found.append(_table(of_hour["number"], batch, catalogue))
+    return replace(split, train=train, test=_matched(split.test, pl.concat(found), catalogue))
 
 
 def _event_numbers(windows: Windows) -> pl.DataFrame:
@@ -139,11 +138,21 @@ def _event_numbers(windows: Windows) -> pl.DataFrame:
     return windows.events.select(number, "event_time").unique("number").sort("number")
 
 
-def _renamed(
-    windows: Windows, numbers: pl.Series, template_ids: pl.Series, catalogue: Catalogue
-) -> Windows:
+def _table(event_numbers: pl.Series, batch: Batch, catalogue: Catalogue) -> pl.DataFrame:
+    """`template_id`, an event's number as text; `found`, its template; `numbers`, of its
+    parameters."""
+    matched = catalogue.match(batch)
+    return pl.DataFrame(
+        {
+            "template_id": event_numbers.cast(pl.String),
+            "found": matched["template_id"],
+            "numbers": numbers_of(matched["parameters"]),
+        }
+    )
+
+
+def _matched(windows: Windows, table: pl.DataFrame, catalogue: Catalogue) -> Windows:
     """The windows with templates in place of the numbers of their events."""
-    table = pl.DataFrame({"template_id": numbers.cast(pl.String), "found": template_ids})
     events = (
         windows.events.join(table, on="template_id", how="left", maintain_order="left")
         .with_columns(template_id="found")

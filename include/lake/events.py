@@ -16,7 +16,8 @@ from include.database.catalogue import template_redirects, template_texts
 from include.lake.schema import EVENT_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
-from ml.windows import EVENT_COLUMNS, Windows, closed_windows
+from ml.templates import numbers_of
+from ml.windows import EVENT_COLUMNS, NUMBERS, Windows, closed_windows
 
 # Requests under way at once: the parts are small, and the wait is the network's.
 READERS = 8
@@ -27,25 +28,32 @@ def read_events(
     source: str,
     start: datetime,
     end: datetime,
-    columns: Sequence[str] = EVENT_COLUMNS,
+    columns: Sequence[str] = (*EVENT_COLUMNS, NUMBERS),
 ) -> pl.DataFrame:
     """The events of a source with start <= event_time < end, in no particular order.
 
-    Only what the ledger says is published is seen.
+    columns: of the lake, and `NUMBERS`, which are made of `parameters` part by part. Only what the
+    ledger says is published is seen.
     """
     with workspace.engine.connect() as conn:
         paths = ledger.parts_between(conn, source, start, end)
+    stored = ["parameters" if name == NUMBERS else name for name in columns]
 
     def read(path: str) -> pl.DataFrame:
         data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
-        table = pq.read_table(BytesIO(data), columns=list(columns), schema=EVENT_SCHEMA)
+        table = pq.read_table(BytesIO(data), columns=stored, schema=EVENT_SCHEMA)
         within = pl.col("event_time").is_between(start, end, closed="left")
-        return pl.DataFrame(table).filter(within)
+        return with_numbers(pl.DataFrame(table).filter(within))
+
+    def with_numbers(events: pl.DataFrame) -> pl.DataFrame:
+        if NUMBERS not in columns:
+            return events
+        return events.with_columns(numbers_of(events["parameters"])).select(columns)
 
     with ThreadPoolExecutor(READERS) as pool:
         frames = list(pool.map(read, paths))
-    empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(list(columns)))
-    return pl.concat([empty, *frames])
+    empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(stored))
+    return pl.concat([with_numbers(empty), *frames])
 
 
 def messages_at(

@@ -10,6 +10,7 @@ import polars as pl
 from scipy.spatial.distance import cdist
 
 from ml.profile import PAIR, neighbours
+from ml.ranges import WEIGHT_OF_EXCESS, Ranges
 from ml.tails import Tail
 from ml.windows import Windows
 
@@ -37,7 +38,8 @@ class Novelty:
     A window is a point with one coordinate a template, log(1 + count); one more for templates
     that no normal window holds, which grows with their level and, slowly, with their number; and
     one for events out of order: pairs of neighbours never seen, after a template whose successor
-    was no surprise in any normal window. Each coordinate is divided by its standard deviation
+    was no surprise in any normal window; and one for numbers that leave their range (`Ranges`), by
+    how far the oddest lies outside. Each coordinate is divided by its standard deviation
     over normal windows, so that a second commit where there was always one says more than
     thirty reads instead of three, and multiplied by `LEVELS`. Two points are apart by their
     largest difference and a tenth of the sum of all.
@@ -62,7 +64,8 @@ class Novelty:
         successors = pairs.group_by("first").agg(pl.col("windows").sum(), rarest=pl.min("windows"))
         is_orderly = (pl.col("rarest") > 1) & (pl.col("windows") >= MANY_WINDOWS)
         self.orderly_ = successors.filter(is_orderly)["first"].sort().to_list()
-        self.weights_ = np.ones(len(self.vocabulary_) + 2)
+        self.ranges_ = Ranges.fit(windows, self.anomalous)
+        self.weights_ = np.ones(len(self.vocabulary_) + 3)
         points, multiplicity = self._distinct(windows)
         self.weights_ = self._levels(windows) / (
             _deviations(points, multiplicity) + LEAST_DEVIATION
@@ -92,7 +95,7 @@ class Novelty:
         return np.concatenate(scores)
 
     def _distinct(self, windows: Windows) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """The distinct points of the windows, shape (d, templates + 2), and how many share each."""
+        """The distinct points of the windows, shape (d, templates + 3), and how many share each."""
         parts = [np.unique(each, axis=0, return_counts=True) for each in self._blocks(windows)]
         points, place = np.unique(
             np.concatenate([each for each, _ in parts]), axis=0, return_inverse=True
@@ -103,7 +106,7 @@ class Novelty:
         return points, multiplicity
 
     def _blocks(self, windows: Windows) -> Iterator[Floats]:
-        """The weighted coordinates of the windows, in blocks of shape (b, templates + 2)."""
+        """The weighted coordinates of the windows, in blocks of shape (b, templates + 3)."""
         for start in range(0, len(windows), BLOCK_WINDOWS):
             rows = np.arange(start, min(start + BLOCK_WINDOWS, len(windows)))
             yield self._coordinates(windows.take(rows)) * self.weights_
@@ -129,18 +132,19 @@ class Novelty:
             .join(known, left_on="second", right_on="template_id", how="semi")
         )
         order = np.bincount(strange["window"].to_numpy(), minlength=len(windows))
-        coordinates: Floats = np.log1p(np.column_stack([counts, order]))
-        return coordinates
+        excess = np.zeros(len(windows))
+        np.maximum.at(excess, windows.rows_of_events, self.ranges_.excess_of_events(windows))
+        return np.column_stack([np.log1p(counts), np.log1p(order), WEIGHT_OF_EXCESS * excess])
 
     def _levels(self, windows: Windows) -> Floats:
-        """The level at which each template mostly occurs, shape (templates + 2,)."""
+        """The level at which each template mostly occurs, shape (templates + 3,)."""
         usual = (
             windows.events.select("template_id", level=_level(windows.events))
             .group_by("template_id")
             .agg(pl.col("level").median())
             .sort("template_id")
         )
-        return np.concatenate([usual["level"].to_numpy(), [1.0, 1.0]])
+        return np.concatenate([usual["level"].to_numpy(), np.ones(3)])
 
     def _distances(
         self, points: Floats, without_itself: npt.NDArray[np.bool_] | None = None
@@ -169,6 +173,7 @@ class Novelty:
 
     def save(self, folder: Path) -> None:
         self.pairs_.write_parquet(folder / "pairs.parquet")
+        self.ranges_.table.write_parquet(folder / "ranges.parquet")
         np.savez_compressed(
             folder / "novelty.npz",
             anomalous=self.anomalous,
@@ -193,6 +198,7 @@ class Novelty:
             detector.nearer_ = arrays["nearer"].tolist()
             detector.tails_ = [Tail(sample) for sample in arrays["tails"]]
         detector.pairs_ = pl.read_parquet(folder / "pairs.parquet")
+        detector.ranges_ = Ranges(pl.read_parquet(folder / "ranges.parquet"))
         return detector
 
 

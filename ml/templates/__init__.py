@@ -21,11 +21,13 @@ Where do I go to…
 - change when a word is variable? `mining.py`.
 - change ids, widening, redirects, or how templates are stored? `catalogue.py`.
 - change what counts as a new, gone or changed template? `changes.py`.
-- change how parameters are cut out of messages? `parameters.py`; their types? `types.py`.
+- change how parameters are cut out of messages? `parameters.py`; their types? `types.py`; the
+  numbers in them? `quantities.py`.
 """
 
 from ml.templates.batch import Batch
 from ml.templates.catalogue import Catalogue, Template
+from ml.templates.quantities import numbers_of
 from ml.templates.shapes import count_shapes, merge_shapes
 
-__all__ = ["Batch", "Catalogue", "Template", "count_shapes", "merge_shapes"]
+__all__ = ["Batch", "Catalogue", "Template", "count_shapes", "merge_shapes", "numbers_of"]

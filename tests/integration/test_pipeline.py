@@ -86,6 +86,20 @@ def test_every_line_is_an_event_continues_one_or_is_quarantined(
     assert row["quarantine_reasons"] == {f"does not match the line format of source {named}": 1}
 
 
+def test_windows_carry_the_numbers_of_their_events(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    line = "2026-03-02 10:00:0{n},000 INFO a.B: req=0000000{n} took {n}5 ms for {n}kB\n"
+    put("a.log", "".join(line.format(n=n) for n in range(1, 4)).encode())
+    ingest(space, named)
+    windows = read_windows(space, space.source(named), FIRST, FIRST + DAY)
+    assert [each.to_list()[-2:] for each in windows.events["numbers"]] == [
+        [15.0, 1024.0],
+        [25.0, 2048.0],
+        [35.0, 3072.0],
+    ]
+
+
 def test_a_second_run_finds_nothing_new(
     space: Workspace, named: str, put: Callable[[str, bytes], None]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -44,5 +45,21 @@ def make_windows() -> MakeWindows:
         }
         events = pl.DataFrame(rows, schema=schema)
         return closed_windows(events, RULE, START, START + timedelta(days=365))
+
+    return make
+
+
+MakeNumbered = Callable[[Sequence[Sequence[float]]], Windows]
+
+
+@pytest.fixture
+def make_numbered(make_windows: MakeWindows) -> MakeNumbered:
+    """Sessions of the template `wrote <*> in <*> ms` out of its second numbers; the first are
+    alike."""
+
+    def make(sessions: Sequence[Sequence[float]]) -> Windows:
+        windows = make_windows([["w"] * len(numbers) for numbers in sessions])
+        numbers = pl.Series([[4096.0, number] for session in sessions for number in session])
+        return replace(windows, events=windows.events.with_columns(numbers=numbers))
 
     return make

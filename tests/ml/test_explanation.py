@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from ml.explanation import LINES_OF_EXPLANATION, Explanation, Finding, explain
+from ml.explanation import (
+    LINES_OF_EXPLANATION,
+    Explanation,
+    Finding,
+    Line,
+    OddNumber,
+    explain,
+)
 from ml.profile import NormalProfile
 
 USUAL = [["a", "b", "c"], ["a", "b", "b", "c"], ["a", "d"]] * 20
@@ -100,6 +107,17 @@ def test_the_lines_lead_to_what_was_found(
     assert len(lines) <= LINES_OF_EXPLANATION
 
 
+def test_an_unusual_number_is_named_with_its_line(make_numbered: Any) -> None:
+    usual = [[3 + (7 * number) % 78, 40] for number in range(300)]
+    profile = NormalProfile.fit(make_numbered(usual))
+    (explanation,) = explain(profile, make_numbered([[40, 9312]]))
+    (finding,) = explanation.findings
+    assert (finding.kind, finding.template_id, finding.found, finding.share) == ("value", "w", 1, 1)
+    assert explanation.lines == [Line("a.log", 2)]
+    told = explanation.reason(lambda _: "wrote <*> in <*> ms")
+    assert told == "unusual value: 9,312 ms where 3 to 80 is normal: “wrote <*> in <*> ms”"
+
+
 def new(template: str, found: int = 1) -> Finding:
     return Finding("new", template, 0, found, 1.0)
 
@@ -117,6 +135,11 @@ def new(template: str, found: int = 1) -> Finding:
             [Finding("order", "b", 0, 1, 1.0, followed_by="a")],
             "out of order: “B” directly followed by “A”",
             id="order",
+        ),
+        pytest.param(
+            [Finding("value", "took <*>", 0, 1, 1.0, value=OddNumber(0, 2.5, 0.0031, 0.08))],
+            "unusual value: 2.5 where 0.0031 to 0.08 is normal: “TOOK <*>”",
+            id="value",
         ),
         pytest.param(
             [new("x"), new("y"), new("z"), new("w")],

@@ -71,6 +71,7 @@ def test_the_nearest_is_found_across_blocks(make_windows: Any) -> None:
         vectors,
         np.ones_like(counts),
         profile.pairs,
+        profile.ranges,
     )
     distances, rows = wide.nearest(np.roll(vectors, 25, axis=0))
     assert rows.tolist() == np.roll(counts, 25).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,16 @@ def test_order_counts_only_where_it_is_kept(make_windows: Any) -> None:
     one_astray = Novelty().fit(make_windows([*USUAL, ["b", "a", "c"]]))
     assert in_order.score(judged)[0] > 0
     assert one_astray.score(judged)[0] == 0
+
+
+def test_a_number_outside_its_range_is_found_alone(make_numbered: Any, tmp_path: Path) -> None:
+    usual = np.random.default_rng(0).gamma(4, 12, size=(300, 3)).round().tolist()
+    detector = Novelty().fit(make_numbered(usual))
+    detector.save(tmp_path)
+    for each in (detector, Novelty.load(tmp_path)):
+        *normal, slow, slower = each.score(make_numbered([*usual, [40, 3000, 50], [40, 60, 50000]]))
+        assert max(normal) == 0
+        assert slower > slow > 10
 
 
 @pytest.mark.parametrize("anomalous", [0, 2])

@@ -63,6 +63,21 @@ def test_labels_by_session_key(logs: Path) -> None:
         assert origin["leaks"]["templates_new"] == 1
 
 
+def test_a_number_out_of_range_is_found(logs: Path) -> None:
+    text = (logs / "app.log").read_text()
+    for number in range(SESSIONS):
+        took = 9312 if number in ODD else 20 + 7 * number % 13
+        what = "ERROR - disk lost" if number in ODD else "INFO - stored"
+        text = text.replace(
+            f"{what} req={number}\n", f"INFO - stored after {took} ms req={number}\n"
+        )
+    (logs / "app.log").write_text(text)
+    words = (logs / "app.log", "--source", logs / "app.yaml", "--labels", logs / "labels.csv")
+    (origin,) = figures(*words)["origins"]  # type: ignore[misc]
+    assert origin["leaks"]["templates_new"] == 0
+    assert origin["families"]["novelty"]["over_all"]["f1"] == 1.0
+
+
 def test_labels_by_line_number(logs: Path) -> None:
     rows = "".join(f"app.log,{3 * number + 2},anomalous\n" for number in sorted(ODD))
     (logs / "lines.csv").write_text(f"file,line_number,label\nold.log,1,1\napp.log,1,0\n{rows}")

@@ -1,0 +1,181 @@
+"""The range of the numbers in each place of a template, and how far outside of it a number lies.
+
+A latency, a size, a number of attempts: what a message of its kind never said before. Numbers that
+only tell things apart (identifiers, ports, counters, times) have no range.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ml.windows import NUMBERS, Windows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# Fewer windows with a number in this place say too little.
+LEAST_WINDOWS = 20
+# A number that hardly varies is a state, of which the next value says nothing.
+LEAST_DISTINCT = 5
+# A place holds numbers where nearly all its values are.
+LEAST_SHARE_OF_NUMBERS = 0.95
+# Of a steady place's later values so many may leave the range of the earlier ones, and a few more
+# where there are few.
+LARGEST_SHARE_ASTRAY = 0.05
+FEW_ASTRAY = 5
+# The share of the values, and the least number of them, that tell how fast a tail falls.
+TAIL_SHARE = 0.1
+LEAST_TAIL = 20
+# No tail is taken to fall faster than to 1/e with a fifth more.
+LEAST_SCALE = 0.2
+PERIODS = 10
+# What detectors make of it: at an excess of 7 a number says as much as an unseen template.
+WEIGHT_OF_EXCESS = 0.1
+PLACE = ["template_id", "parameters", "place"]
+RANGE_SCHEMA = pl.Schema(
+    {
+        "template_id": pl.String(),
+        "parameters": pl.UInt32(),
+        "place": pl.Int64(),
+        "low": pl.Float64(),
+        "high": pl.Float64(),
+        "unit": pl.Float64(),
+        "below": pl.Float64(),
+        "above": pl.Float64(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The normal range of each place that has one.
+
+    A place is a parameter of a template, by its number from 0 and by how many parameters there
+    are, since a template that was widened has events of several forms. On the scale of
+    log(1 + |number| / unit) the tails of a range are taken to fall exponentially beyond it, which
+    is a power law of the numbers themselves: the scale of each is the mean excess over what nine
+    in ten values lie below (Hill, "A simple general approach to inference about the tail of a
+    distribution", 1975). Most tails fall faster; for these the distance is understated.
+
+    Beyond a range that n values made, one in n * exp(excess) values is to be expected. A number is
+    odd where that is fewer than one among `PERIODS` times as many lines as were learnt, all places
+    taken together.
+
+    table: RANGE_SCHEMA: `low` and `high`, the least and the greatest number that is normal; `unit`;
+        `below` and `above`, the scales of the tails.
+    """
+
+    table: pl.DataFrame
+
+    @classmethod
+    def fit(cls, windows: Windows, anomalous: int = 0) -> "Ranges":
+        """windows: in order of time. anomalous: how many of them may be anomalous; that share of
+        each place's windows is not trusted at either end."""
+        share = anomalous / max(len(windows), 1)
+        rows = []
+        for place, of_place in _numbers(windows).group_by(PLACE):
+            numbers, of_windows = (of_place[name].to_numpy() for name in ("number", "window"))
+            found = _range(numbers, of_windows, share)
+            if found is not None:
+                rows.append((*place, *found))
+        return cls(pl.DataFrame(rows, schema=RANGE_SCHEMA, orient="row").sort(PLACE))
+
+    @property
+    def _bound(self) -> float:
+        """The excess from which on a number is odd: the more places, the higher."""
+        return float(np.log(PERIODS * 2 * max(len(self.table), 1)))
+
+    def excess_of_events(self, windows: Windows) -> Floats:
+        """How far the oddest number of each event lies outside its range, shape (events,), in
+        scales of the range's tail; 0 for events without odd numbers, that is nearly all."""
+        excess = np.zeros(len(windows.events))
+        odd = self.odd(windows)
+        np.maximum.at(excess, odd["event"].to_numpy(), odd["excess"].to_numpy())
+        return excess
+
+    def odd(self, windows: Windows) -> pl.DataFrame:
+        """The odd numbers: `window` and `event` by row number, the columns of `table`, `number`,
+        and by how many scales of the tail it is outside its range, `excess`."""
+        known = windows.events["template_id"].is_in(self.table["template_id"].unique().implode())
+        numbers = _numbers(windows, known).join(self.table, on=PLACE)
+        size, low, high = (
+            _magnitude(pl.col(name), pl.col("unit")) for name in ("number", "low", "high")
+        )
+        excess = pl.max_horizontal((size - high) / pl.col("above"), (low - size) / pl.col("below"))
+        return numbers.with_columns(excess=excess).filter(pl.col("excess") > self._bound)
+
+
+def _numbers(windows: Windows, mask: pl.Series | bool = True) -> pl.DataFrame:
+    """One row a parameter: `window` and `event` by row number, PLACE and `number`, in the order of
+    the windows. mask: which events to look at."""
+    events = windows.events
+    if NUMBERS not in events.columns:
+        events = events.with_columns(pl.lit(None, pl.List(pl.Float64)).alias(NUMBERS))
+    return (
+        events.select("template_id", NUMBERS, parameters=pl.col(NUMBERS).list.len())
+        .with_columns(
+            window=pl.Series(windows.rows_of_events), event=pl.int_range(pl.len(), dtype=pl.Int64)
+        )
+        .filter(pl.lit(mask) & (pl.col("parameters") > 0))
+        .with_columns(place=pl.int_ranges("parameters"))
+        .explode(NUMBERS, "place")
+        .rename({NUMBERS: "number"})
+    )
+
+
+def _magnitude(number: pl.Expr, unit: pl.Expr) -> pl.Expr:
+    return number.sign() * (1 + number.abs() / unit).log()
+
+
+def _range(
+    numbers: Floats, of_windows: Ints, share: float
+) -> tuple[float, float, float, float, float] | None:
+    """The range of the numbers of one place, in order of time; NaN where a value is none. None
+    where it has no range."""
+    is_number = np.isfinite(numbers)
+    values, of_windows = numbers[is_number], of_windows[is_number]
+    windows, of_window = np.unique(of_windows, return_inverse=True)
+    if len(windows) < LEAST_WINDOWS or len(values) < LEAST_SHARE_OF_NUMBERS * len(numbers):
+        return None
+    distinct = np.unique(values)
+    if len(distinct) < LEAST_DISTINCT or _tells_apart(values, distinct, len(windows)):
+        return None
+    if not _is_steady(values):
+        return None
+    greatest, least = np.full(len(windows), -np.inf), np.full(len(windows), np.inf)
+    np.maximum.at(greatest, of_window, values)
+    np.minimum.at(least, of_window, values)
+    untrusted = int(share * len(windows))
+    high = float(np.sort(greatest)[-1 - untrusted])
+    low = min(float(np.sort(least)[untrusted]), high)
+    sizes = np.abs(values[values != 0])
+    unit = float(min(1.0, sizes.min(initial=1.0)))
+    within = np.clip(values, low, high)
+    magnitudes = np.sign(within) * np.log1p(np.abs(within) / unit)
+    return low, high, unit, _scale(-magnitudes), _scale(magnitudes)
+
+
+def _tells_apart(values: Floats, distinct: Floats, windows: int) -> bool:
+    """Whether these are identifiers: whole numbers, nearly each window with one of its own, that
+    fill their range evenly, as no quantity does that has a usual size."""
+    if len(distinct) < windows / 2 or (distinct != np.round(distinct)).any():
+        return False
+    least, greatest = distinct[0], distinct[-1]
+    return bool(1 / 3 < (np.median(values) - least) / (greatest - least) < 2 / 3)
+
+
+def _is_steady(values: Floats) -> bool:
+    """Whether the later half of the values stays in the range of the earlier: counters and times do
+    not."""
+    earlier, later = np.array_split(values, 2)
+    astray = np.count_nonzero((later < earlier.min()) | (later > earlier.max()))
+    return bool(astray <= FEW_ASTRAY + LARGEST_SHARE_ASTRAY * len(later))
+
+
+def _scale(magnitudes: Floats) -> float:
+    """The mean excess of the upper tail."""
+    n = len(magnitudes)
+    top = np.sort(magnitudes)[-max(int(TAIL_SHARE * n), min(n // 2, LEAST_TAIL)) :]
+    return max(float((top - top[0]).mean()), LEAST_SCALE)
