@@ -6,6 +6,7 @@ swapped    two neighbouring events have changed places
 foreign    an event that belongs into other windows
 burst      an event comes as often as all others together, at least twenty times
 silence    the window falls silent before its middle
+slow       a number of one kind, as a latency or a size, is ten to a hundred times as large
 """
 
 from collections.abc import Callable, Set
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ml.windows import Windows
+from ml.ranges import PLACE, Ranges
+from ml.windows import NUMBERS, Windows
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +31,7 @@ LEAST_OF_A_KIND = 20
 LARGEST_SHARE = 0.5
 MOST_REPEATS = 5
 LEAST_BURST = 20
+SLOWER = (10.0, 100.0)
 TRIES = 10
 
 
@@ -58,29 +61,42 @@ def plant(history: Windows, windows: Windows, seed: int) -> Planted:
     """Plant faults of all kinds, equally many of each where the windows allow it.
 
     history: earlier windows. Foreign events are of templates that these or the windows know. No
-        planted window is equal to one of these or of the windows, in its sequence of templates:
-        what happens of its own accord is no fault.
+        planted window is equal to one of these or of the windows, in its sequence of templates,
+        and no slow number as small as one of theirs: what happens of its own accord is no fault.
+        Numbers are slow where these have a range; where none has, none is planted.
     """
     rng = np.random.default_rng(seed)
     sequences = windows.sequences()
     known = {*history.sequences(), *sequences}
     templates = sorted({template for sequence in known for template in sequence})
-    per_kind = _number_of_a_kind(len(windows))
+    numbers = _Numbers.of(history, windows)
+    possible = [kind for kind in KINDS if kind != SLOW or len(numbers.table)]
+    per_kind = _number_of_a_kind(len(windows), len(possible))
     free = list(rng.permutation(len(windows)))
     kinds = np.full(len(windows), "", dtype="<U8")
     changed: dict[int, Ints] = {}
-    for kind in KINDS:
+    slowed: list[pl.DataFrame] = []
+    for kind in possible:
         unfit, planted = [], 0
         while free and planted < per_kind:
             row = int(free.pop())
-            found = _fault(kind, sequences[row], templates, known, rng)
+            found: Ints | pl.DataFrame | None
+            if kind == SLOW:
+                found = numbers.slowed(row, rng)
+            else:
+                found = _fault(kind, sequences[row], templates, known, rng)
             if found is None:
                 unfit.append(row)
+                continue
+            if isinstance(found, pl.DataFrame):
+                slowed.append(found)
             else:
-                kinds[row], changed[row] = kind, found
-                planted += 1
+                changed[row] = found
+            kinds[row] = kind
+            planted += 1
         free = unfit + free
-    return Planted(_rebuilt(windows, changed, templates), kinds != "", kinds)
+    rebuilt = _rebuilt(_with_slow(windows, slowed), changed, templates)
+    return Planted(rebuilt, kinds != "", kinds)
 
 
 def found_by_kind(is_flagged: Bools, kinds: npt.NDArray[np.str_]) -> dict[str, Found]:
@@ -157,7 +173,48 @@ FAULTS: dict[str, Fault] = {
     "burst": _burst,
     "silence": _silence,
 }
-KINDS = tuple(FAULTS)
+SLOW = "slow"
+KINDS = (*FAULTS, SLOW)
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The numbers of the windows that may be slow: `Ranges.numbers` with `highest`, what was ever
+    in their place. starts: where the rows of each window begin, shape (n + 1,)."""
+
+    table: pl.DataFrame
+    starts: Ints
+
+    @classmethod
+    def of(cls, history: Windows, windows: Windows) -> "_Numbers":
+        ranges = Ranges.fit(history)
+        parts = [ranges.numbers(part) for part in (history, windows)]
+        highest = pl.concat(parts).group_by(PLACE).agg(highest=pl.col("number").max())
+        table = parts[1].join(highest, on=PLACE, maintain_order="left")
+        return cls(table, np.searchsorted(table["window"], np.arange(len(windows) + 1)))
+
+    def slowed(self, row: int, rng: np.random.Generator) -> pl.DataFrame | None:
+        """The numbers of one place of a window, multiplied; None where that would be usual."""
+        of_window = self.table[int(self.starts[row]) : int(self.starts[row + 1])]
+        places = of_window.select(PLACE).unique(maintain_order=True)
+        for _ in range(TRIES if len(places) else 0):
+            factor = float(np.exp(rng.uniform(*np.log(SLOWER))))
+            of_place = of_window.join(places[int(rng.integers(len(places)))], on=PLACE)
+            slow = of_place.with_columns(pl.col("number") * factor)
+            if (slow["number"] > slow["highest"]).any():
+                return slow
+        return None
+
+
+def _with_slow(windows: Windows, slowed: list[pl.DataFrame]) -> Windows:
+    if not slowed:
+        return windows
+    numbers: dict[int, list[float | None]] = {}
+    for event, place, number in pl.concat(slowed).select("event", "place", "number").rows():
+        numbers.setdefault(event, windows.events[NUMBERS][event].to_list())[place] = number
+    changed = pl.DataFrame({"event": numbers.keys(), NUMBERS: numbers.values()})
+    events = windows.events.with_row_index("event").cast({"event": pl.Int64})
+    return replace(windows, events=events.update(changed, on="event").drop("event"))
 
 
 def _fault(
@@ -178,9 +235,9 @@ def _fault(
     return None
 
 
-def _number_of_a_kind(windows: int) -> int:
-    wanted = max(LEAST_OF_A_KIND * len(KINDS), round(windows * SHARE))
-    return min(wanted, round(windows * LARGEST_SHARE)) // len(KINDS)
+def _number_of_a_kind(windows: int, kinds: int) -> int:
+    wanted = max(LEAST_OF_A_KIND * kinds, round(windows * SHARE))
+    return min(wanted, round(windows * LARGEST_SHARE)) // kinds
 
 
 def _rebuilt(windows: Windows, changed: dict[int, Ints], templates: list[str]) -> Windows:
@@ -204,6 +261,9 @@ def _rebuilt(windows: Windows, changed: dict[int, Ints], templates: list[str]) -
     rebuilt = rebuilt.with_columns(
         template_id=pl.when(pl.Series(drawn < 0)).then(named).otherwise(pl.col("template_id"))
     )
+    if NUMBERS in rebuilt.columns:
+        own = pl.when(pl.Series(drawn >= 0)).then(NUMBERS).alias(NUMBERS)
+        rebuilt = rebuilt.with_columns(own)
     spans = windows.spans
     if "event_time" in rebuilt.columns:
         rebuilt = rebuilt.with_columns(windows.events["event_time"].gather(moment))

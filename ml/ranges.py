@@ -98,13 +98,18 @@ class Ranges:
     def odd(self, windows: Windows) -> pl.DataFrame:
         """The odd numbers: `window` and `event` by row number, the columns of `table`, `number`,
         and by how many scales of the tail it is outside its range, `excess`."""
-        known = windows.events["template_id"].is_in(self.table["template_id"].unique().implode())
-        numbers = _numbers(windows, known).join(self.table, on=PLACE)
         size, low, high = (
             _magnitude(pl.col(name), pl.col("unit")) for name in ("number", "low", "high")
         )
         excess = pl.max_horizontal((size - high) / pl.col("above"), (low - size) / pl.col("below"))
-        return numbers.with_columns(excess=excess).filter(pl.col("excess") > self._bound)
+        return self.numbers(windows).filter(excess > self._bound).with_columns(excess=excess)
+
+    def numbers(self, windows: Windows) -> pl.DataFrame:
+        """All numbers of places that have a range: `window` and `event` by row number, in their
+        order, the columns of `table`, and `number`."""
+        known = windows.events["template_id"].is_in(self.table["template_id"].unique().implode())
+        numbers = _numbers(windows, known).drop_nulls("number")
+        return numbers.join(self.table, on=PLACE, maintain_order="left")
 
 
 def _numbers(windows: Windows, mask: pl.Series | bool = True) -> pl.DataFrame:
