@@ -75,11 +75,14 @@ class Ranges:
         each place's windows is not trusted at either end."""
         share = anomalous / max(len(windows), 1)
         rows = []
-        for place, of_place in _numbers(windows).group_by(PLACE):
-            numbers, of_windows = (of_place[name].to_numpy() for name in ("number", "window"))
-            found = _range(numbers, of_windows, share)
-            if found is not None:
-                rows.append((*place, *found))
+        # A form of a template at a time, as all numbers at once would take much room.
+        for (template_id, count), events in _with_numbers(windows).group_by(PLACE[:2]):
+            of_windows = events["window"].to_numpy()
+            numbers = events[NUMBERS].explode().to_numpy().reshape(-1, int(count))
+            for place, of_place in enumerate(numbers.T):
+                found = _range(of_place, of_windows, share)
+                if found is not None:
+                    rows.append((template_id, count, place, *found))
         return cls(pl.DataFrame(rows, schema=RANGE_SCHEMA, orient="row").sort(PLACE))
 
     @property
@@ -107,14 +110,20 @@ class Ranges:
     def numbers(self, windows: Windows) -> pl.DataFrame:
         """All numbers of places that have a range: `window` and `event` by row number, in their
         order, the columns of `table`, and `number`."""
-        known = windows.events["template_id"].is_in(self.table["template_id"].unique().implode())
-        numbers = _numbers(windows, known).drop_nulls("number")
-        return numbers.join(self.table, on=PLACE, maintain_order="left")
+        return (
+            _with_numbers(windows)
+            .filter(pl.col("template_id").is_in(self.table["template_id"].unique().implode()))
+            .with_columns(place=pl.int_ranges("parameters"))
+            .explode(NUMBERS, "place")
+            .rename({NUMBERS: "number"})
+            .drop_nulls("number")
+            .join(self.table, on=PLACE, maintain_order="left")
+        )
 
 
-def _numbers(windows: Windows, mask: pl.Series | bool = True) -> pl.DataFrame:
-    """One row a parameter: `window` and `event` by row number, PLACE and `number`, in the order of
-    the windows. mask: which events to look at."""
+def _with_numbers(windows: Windows) -> pl.DataFrame:
+    """The events with parameters: `window` and `event` by row number, `template_id`, NUMBERS and
+    how many these are, `parameters`."""
     events = windows.events
     if NUMBERS not in events.columns:
         events = events.with_columns(pl.lit(None, pl.List(pl.Float64)).alias(NUMBERS))
@@ -123,10 +132,7 @@ def _numbers(windows: Windows, mask: pl.Series | bool = True) -> pl.DataFrame:
         .with_columns(
             window=pl.Series(windows.rows_of_events), event=pl.int_range(pl.len(), dtype=pl.Int64)
         )
-        .filter(pl.lit(mask) & (pl.col("parameters") > 0))
-        .with_columns(place=pl.int_ranges("parameters"))
-        .explode(NUMBERS, "place")
-        .rename({NUMBERS: "number"})
+        .filter(pl.col("parameters") > 0)
     )
 
 
