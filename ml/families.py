@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 FAMILIES = {
     "novelty": "ml.detectors.novelty:Novelty",
     "isolation_forest": "ml.detectors.isolation_forest:IsolationForest",
+    "lstm": "ml.detectors.lstm:Lstm",
+    "bert": "ml.detectors.bert:Bert",
 }
 
 
