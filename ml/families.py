@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "novelty": "ml.detectors.novelty:Novelty",
     "isolation_forest": "ml.detectors.isolation_forest:IsolationForest",
+    "one_class_svm": "ml.detectors.one_class_svm:OneClassSvm",
     "lstm": "ml.detectors.lstm:Lstm",
     "bert": "ml.detectors.bert:Bert",
 }

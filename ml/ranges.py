@@ -98,6 +98,15 @@ class Ranges:
         np.maximum.at(excess, odd["event"].to_numpy(), odd["excess"].to_numpy())
         return excess
 
+    def added_to(self, scores: Floats, windows: Windows) -> Floats:
+        """Scores, shape (n,), with the oddest number of each window as one more thing that is odd.
+
+        An excess in scales of an exponential tail is a surprise in nats.
+        """
+        excess = np.zeros(len(windows))
+        np.maximum.at(excess, windows.rows_of_events, self.excess_of_events(windows))
+        return np.where(excess > 0, np.hypot(np.maximum(scores, 0), excess), scores)
+
     def odd(self, windows: Windows) -> pl.DataFrame:
         """The odd numbers: `window` and `event` by row number, the columns of `table`, `number`,
         and by how many scales of the tail it is outside its range, `excess`."""

@@ -24,7 +24,6 @@ from ml.detectors.sequences import (
     reproducible,
     scores_of_sequences,
     train,
-    with_numbers,
     write_network,
 )
 from ml.detectors.words import Words, text_vectors
@@ -83,7 +82,7 @@ class Bert:
     def score(self, windows: Windows) -> Floats:
         with reproducible():
             scores = scores_of_sequences(windows, self._score_distinct)
-        return with_numbers(scores, windows, self.ranges_)
+        return self.ranges_.added_to(scores, windows)
 
     def _score_distinct(self, windows: Windows) -> Floats:
         unseen = sorted(set(windows.events["template_id"].unique()) - set(self.vocabulary_))

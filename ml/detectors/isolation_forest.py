@@ -22,7 +22,7 @@ class IsolationForest:
     Liu, Ting and Zhou, "Isolation Forest" (ICDM 2008), on log(1 + count) of each template,
     weighted by `NormalProfile.weights` so that rare templates are cut more widely; one more
     column counts events of unseen templates. The score is the paper's 2^(-E[depth] / c(n)),
-    between 0 and 1, about 0.5 for the ordinary.
+    between 0 and 1, about 0.5 for the ordinary; a number outside its range adds to it (`Ranges`).
 
     trees: more give steadier ranks; past 200 they only cost time.
     sample: windows a tree sees; the paper's 256, since larger ones swamp small clusters.
@@ -50,7 +50,7 @@ class IsolationForest:
         vectors = windows.count_vectors(self.profile_.vocabulary).toarray()
         distinct, _, inverse = distinct_rows(vectors)
         scores: Floats = -self.forest_.score_samples(self._features(distinct))
-        return scores[inverse]
+        return self.profile_.ranges.added_to(scores[inverse], windows)
 
     def _features(self, vectors: npt.NDArray[np.int64]) -> Floats:
         weighted: Floats = np.log1p(vectors) * self.profile_.weights

@@ -21,7 +21,6 @@ from ml.detectors.sequences import (
     reproducible,
     scores_of_sequences,
     train,
-    with_numbers,
     write_network,
 )
 from ml.ranges import Ranges
@@ -63,7 +62,7 @@ class Lstm:
     def score(self, windows: Windows) -> Floats:
         with reproducible():
             scores = scores_of_sequences(windows, self._score_distinct)
-        return with_numbers(scores, windows, self.ranges_)
+        return self.ranges_.added_to(scores, windows)
 
     def _score_distinct(self, windows: Windows) -> Floats:
         sequences = Sequences.of(windows, self.vocabulary_)

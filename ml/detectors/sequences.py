@@ -18,7 +18,6 @@ import polars as pl
 import torch
 from torch import nn
 
-from ml.ranges import Ranges
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -198,16 +197,6 @@ def scores_of_sequences(windows: Windows, score_distinct: Callable[[Windows], Fl
     for start in range(0, len(rows), BLOCK_SEQUENCES):
         scores.append(score_distinct(windows.take(rows[start : start + BLOCK_SEQUENCES])))
     return np.concatenate(scores)[places]
-
-
-def with_numbers(scores: Floats, windows: Windows, ranges: Ranges) -> Floats:
-    """Scores, shape (n,), with the oddest number of each window as one more kind of event.
-
-    An excess in scales of an exponential tail is a surprise in nats.
-    """
-    excess = np.zeros(len(windows))
-    np.maximum.at(excess, windows.rows_of_events, ranges.excess_of_events(windows))
-    return np.hypot(scores, excess)
 
 
 def combined(surprises: Iterator[Surprises], sequences: Sequences, kinds: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,14 @@ def test_no_window_is_scored_by_a_detector_that_was_fitted_on_it(name: str) -> N
     others = family(name)().fit(windows.take(np.arange(9)))
     assert scores[9] == pytest.approx(others.score(windows)[9])
     assert scores.shape == (10,)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_number_outside_its_range_is_odd(name: str, make_numbered: Any) -> None:
+    usual = [[40, 50 + n % 17, 60 + n % 7] for n in range(60)]
+    detector = create(name).fit(make_numbered(usual))
+    *normal, odd = detector.score(make_numbered([*usual, [40, 3_000_000, 50]]))
+    assert odd > max(normal)
 
 
 def test_one_window_has_no_other_to_be_judged_by() -> None:
