@@ -23,6 +23,8 @@ Ints = npt.NDArray[np.int64]
 BLOCK_ROWS = 2048
 # A template in every window still weighs something: its count may be what is odd.
 LEAST_WEIGHT = 0.1
+# What never varied counts as varying by two percent: log(1 + count) differs by as much at 35.
+LEAST_DEVIATION = 0.02
 PAIR = ["first", "second"]
 
 
@@ -118,6 +120,14 @@ def distinct_rows(vectors: Ints) -> tuple[Ints, Ints, Ints]:
     """The distinct rows, how often each occurs, and for each row its place among them."""
     distinct, inverse, counts = np.unique(vectors, axis=0, return_inverse=True, return_counts=True)
     return distinct, counts, inverse.ravel()
+
+
+def deviations(points: Floats, multiplicity: Ints) -> Floats:
+    """The standard deviation of each coordinate over all windows, shape (t,), of distinct points,
+    shape (d, t), each of which so many windows share."""
+    mean = np.average(points, axis=0, weights=multiplicity)
+    found: Floats = np.sqrt(np.average((points - mean) ** 2, axis=0, weights=multiplicity))
+    return found
 
 
 def neighbours(windows: Windows) -> pl.DataFrame:

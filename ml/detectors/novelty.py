@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.spatial.distance import cdist
 
-from ml.profile import PAIR, neighbours
+from ml.profile import LEAST_DEVIATION, PAIR, deviations, neighbours
 from ml.ranges import WEIGHT_OF_EXCESS, Ranges
 from ml.tails import Tail
 from ml.windows import Windows
@@ -18,8 +18,6 @@ Floats = npt.NDArray[np.float64]
 
 # How much more a template of this level says than one of INFO or none.
 LEVELS = {"WARN": 2.0, "ERROR": 3.0, "CRITICAL": 3.0, "FATAL": 3.0}
-# What never varied counts as varying by two percent: log(1 + count) differs by as much at 35.
-LEAST_DEVIATION = 0.02
 # The largest deviation leads, and the others break ties.
 SHARE_OF_SUM = 0.1
 # What nine in ten normal windows are nearer than: there the crowd's distance tells nothing.
@@ -67,9 +65,7 @@ class Novelty:
         self.ranges_ = Ranges.fit(windows, self.anomalous)
         self.weights_ = np.ones(len(self.vocabulary_) + 3)
         points, multiplicity = self._distinct(windows)
-        self.weights_ = self._levels(windows) / (
-            _deviations(points, multiplicity) + LEAST_DEVIATION
-        )
+        self.weights_ = self._levels(windows) / (deviations(points, multiplicity) + LEAST_DEVIATION)
         points *= self.weights_
         kept = np.sort(np.argsort(-multiplicity, kind="stable")[:MOST_POINTS])
         self.points_, self.multiplicity_ = points[kept], multiplicity[kept]
@@ -200,13 +196,6 @@ class Novelty:
         detector.pairs_ = pl.read_parquet(folder / "pairs.parquet")
         detector.ranges_ = Ranges(pl.read_parquet(folder / "ranges.parquet"))
         return detector
-
-
-def _deviations(points: Floats, multiplicity: npt.NDArray[np.int64]) -> Floats:
-    """The standard deviation of each coordinate over all windows."""
-    mean = np.average(points, axis=0, weights=multiplicity)
-    deviations: Floats = np.sqrt(np.average((points - mean) ** 2, axis=0, weights=multiplicity))
-    return deviations
 
 
 def _level(events: pl.DataFrame) -> pl.Series:

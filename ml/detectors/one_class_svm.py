@@ -1,4 +1,4 @@
-"""One-class SVM on weighted count vectors."""
+"""One-class SVM on scaled count vectors."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from sklearn import svm
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import SGDOneClassSVM
 
-from ml.profile import NormalProfile, distinct_rows
+from ml.profile import LEAST_DEVIATION, NormalProfile, deviations, distinct_rows
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -28,11 +28,14 @@ class OneClassSvm:
     """How far a window's count vector lies from the region that holds nearly all normal ones.
 
     Schölkopf et al., "Estimating the support of a high-dimensional distribution" (Neural
-    Computation 13, 2001), with a Gaussian kernel, on log(1 + count) of each template, weighted by
-    `NormalProfile.weights` so that rare templates tell more; one more column counts events of
-    unseen templates. Each distinct vector is learnt once, with the weight 1 + log(windows that have
-    it), so that what is frequent does not push all else out. The width of the kernel is the total
-    variance of the vectors.
+    Computation 13, 2001), with a Gaussian kernel, on log(1 + count) of each template, divided by
+    its standard deviation over normal windows, so that a count that never varies tells most; one
+    more column counts events of unseen templates. Each distinct vector is learnt once, with the
+    weight 1 + log(windows that have it), so that what is frequent does not push all else out. The
+    width of the kernel is the total variance of the vectors.
+
+    It takes what it is shown for normal: on windows that nobody has looked at, an anomaly that came
+    before is in its region.
 
     The score is -log sum a_i k(x_i, x), which orders windows as the paper's decision function does
     but does not flatten far away. Past `most_exact` distinct vectors the kernel is approximated by
@@ -54,8 +57,11 @@ class OneClassSvm:
         if not len(windows):
             raise ValueError("one_class_svm needs at least one window to fit on, got none")
         self.profile_ = NormalProfile.fit(windows)
-        vectors = self._weighted(self.profile_.vectors)
-        weights = 1 + np.log(self.profile_.multiplicity)
+        multiplicity = self.profile_.multiplicity
+        scales = deviations(np.log1p(self.profile_.vectors), multiplicity)
+        self.scales_ = 1 / (scales + LEAST_DEVIATION)
+        vectors = self._scaled(self.profile_.vectors)
+        weights = 1 + np.log(multiplicity)
         mean = np.average(vectors, axis=0, weights=weights)
         variance = float(np.average((vectors - mean) ** 2, axis=0, weights=weights).sum())
         # Vectors that are all alike have no width: any will do.
@@ -90,7 +96,7 @@ class OneClassSvm:
             return np.empty(0)
         counts = windows.count_vectors(self.profile_.vocabulary).toarray()
         distinct, _, inverse = distinct_rows(counts)
-        vectors = self._weighted(distinct)
+        vectors = self._scaled(distinct)
         scores = [
             self._score_block(vectors[start : start + BLOCK_ROWS])
             for start in range(0, len(vectors), BLOCK_ROWS)
@@ -106,13 +112,14 @@ class OneClassSvm:
         features = _features(vectors, machine["directions"], machine["phases"])
         return machine["offset"] - features @ machine["coefficients"]
 
-    def _weighted(self, vectors: npt.NDArray[np.int64]) -> Floats:
-        weighted: Floats = np.log1p(vectors) * self.profile_.weights
-        return weighted
+    def _scaled(self, vectors: npt.NDArray[np.int64]) -> Floats:
+        scaled: Floats = np.log1p(vectors) * self.scales_
+        return scaled
 
     def save(self, folder: Path) -> None:
         self.profile_.save(folder)
-        arrays: dict[str, Any] = {"gamma": self.gamma_, **self.machine_}
+        learnt = {"gamma": self.gamma_, "scales": self.scales_}
+        arrays: dict[str, Any] = learnt | self.machine_
         np.savez_compressed(folder / "machine.npz", **arrays)
 
     @classmethod
@@ -122,6 +129,7 @@ class OneClassSvm:
         with np.load(folder / "machine.npz", allow_pickle=False) as arrays:
             detector.machine_ = {name: arrays[name] for name in arrays}
         detector.gamma_ = float(detector.machine_.pop("gamma"))
+        detector.scales_ = detector.machine_.pop("scales")
         return detector
 
 
