@@ -74,7 +74,7 @@ def train_candidate(
     run = tracking.find_run(client, source, inputs)
     if run is None:
         figures, split = _held_out_figures(family, windows, is_anomalous)
-        model = Model.train(family, windows.where(~is_anomalous), _contamination(is_anomalous))
+        model = _trained(family, windows, is_anomalous)
         with tracking.candidate_run(client, source, family, inputs) as run:
             tracking.log_candidate(
                 model,
@@ -121,14 +121,15 @@ def _held_out_figures(
     def known(part: Windows) -> np.ndarray:
         return np.array([window in anomalous_ids for window in part.spans["window_id"]], dtype=bool)
 
-    labelled = known(split.train)
-    model = Model.train(family, split.train.where(~labelled), _contamination(labelled))
+    model = _trained(family, split.train, known(split.train))
     return evaluate(model.score(split.test), model.threshold, known(split.test)), split
 
 
-def _contamination(is_anomalous: np.ndarray) -> float:
+def _trained(family: str, windows: Windows, is_anomalous: np.ndarray) -> Model:
     """Where somebody has found anomalies, what is left counts as normal."""
-    return 0.0 if is_anomalous.any() else CONTAMINATION
+    contamination = 0.0 if is_anomalous.any() else CONTAMINATION
+    odd = windows.where(is_anomalous)
+    return Model.train(family, windows.where(~is_anomalous), contamination, odd=odd)
 
 
 def _parameters(

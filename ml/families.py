@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from importlib import import_module
 from inspect import signature
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ml.detectors import Detector
+    from ml.windows import Windows
 
 FAMILIES = {
     "novelty": "ml.detectors.novelty:Novelty",
@@ -18,18 +19,20 @@ FAMILIES = {
     "one_class_svm": "ml.detectors.one_class_svm:OneClassSvm",
     "lstm": "ml.detectors.lstm:Lstm",
     "bert": "ml.detectors.bert:Bert",
+    "ensemble": "ml.detectors.ensemble:Ensemble",
 }
 
 
-def create(name: str, anomalous: int = 0, seed: int = 0) -> Detector:
+def create(name: str, anomalous: int = 0, seed: int = 0, odd: Windows | None = None) -> Detector:
     """A detector of a family that is not fitted yet, with its default settings.
 
     anomalous: how many of the training windows may be anomalous. seed: of all that is drawn at
-    random. Both for the families that ask for them.
+    random. odd: known anomalies, none of them among the training windows. Each for the families
+    that ask for it.
     """
     detector_class = family(name)
     asked_for = signature(detector_class).parameters
-    given = {"anomalous": anomalous, "seed": seed}
+    given: dict[str, Any] = {"anomalous": anomalous, "seed": seed, "odd": odd}
     return detector_class(**{key: given[key] for key in given if key in asked_for})
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from ml.detectors import Detector, Floats, out_of_fold_scores
+from ml.detectors import Detector, Floats, fit_out_of_fold, out_of_fold_scores
 from ml.explanation import Explanation, explain
 from ml.families import create, family
 from ml.profile import NormalProfile
@@ -61,12 +61,18 @@ class Model:
 
     @classmethod
     def train(
-        cls, family_name: str, normal: Windows, contamination: float = 0.0, seed: int = 0
+        cls,
+        family_name: str,
+        normal: Windows,
+        contamination: float = 0.0,
+        seed: int = 0,
+        odd: Windows | None = None,
     ) -> "Model":
         """Fit on windows taken to be normal.
 
         contamination: the share of them that may be anomalous all the same; `CONTAMINATION` where
-        nobody has looked. Raises TooFewWindows with what is needed.
+        nobody has looked. odd: known anomalies, for families that learn from them. Raises
+        TooFewWindows with what is needed.
         """
         if len(normal) < LEAST_WINDOWS:
             raise TooFewWindows(
@@ -74,10 +80,10 @@ class Model:
                 "choose a longer period or wait for more logs"
             )
         anomalous = int(contamination * len(normal))
-        new_detector = partial(create, family_name, anomalous, seed)
-        tail = Tail(out_of_fold_scores(new_detector, normal))
+        new_detector = partial(create, family_name, anomalous, seed, odd)
+        detector, normal_scores = fit_out_of_fold(new_detector, normal)
         profile = NormalProfile.fit(normal, anomalous)
-        return cls(family_name, new_detector().fit(normal), profile, tail)
+        return cls(family_name, detector, profile, Tail(normal_scores))
 
     @property
     def threshold(self) -> float:

@@ -28,6 +28,9 @@ class Detector(Protocol):
 
     High always means anomalous. The constructor only stores parameters; what is learnt ends in an
     underscore. The same windows, parameters and seed give the same scores.
+
+    One that comes by out-of-fold scores of its windows while it is fitted keeps them, shape (n,),
+    as `normal_scores_`, so that nobody fits it again for them.
     """
 
     def fit(self, windows: Windows) -> Self:
@@ -42,6 +45,14 @@ class Detector(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The detector that `save` wrote."""
+
+
+def fit_out_of_fold(create: Callable[[], Detector], windows: Windows) -> tuple[Detector, Floats]:
+    """A detector fitted on these windows, and scores of them by detectors that were not, shape
+    (n,)."""
+    detector = create().fit(windows)
+    scores = getattr(detector, "normal_scores_", None)
+    return detector, out_of_fold_scores(create, windows) if scores is None else scores
 
 
 def out_of_fold_scores(create: Callable[[], Detector], windows: Windows) -> Floats:
