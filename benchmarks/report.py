@@ -22,7 +22,7 @@ def default_data() -> Path:
 def table(columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> None:
     shown = Table("", *columns)
     for name, row in rows.items():
-        shown.add_row(name, *(_cell(row[column]) for column in columns))
+        shown.add_row(name, *(_cell(row.get(column, "-")) for column in columns))
     Console(width=200).print(shown)
 
 

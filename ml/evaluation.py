@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
+from ml.splits import TooFewWindows
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -161,14 +162,27 @@ def over_distinct(windows: Windows, scores: Floats, is_anomalous: Bools) -> tupl
     return highest, truth
 
 
+def windows_per_day(windows: Windows) -> float:
+    """From the first start to the last event. Raises TooFewWindows where these are one moment or
+    not known."""
+    days = _days(windows)
+    if not days:
+        raise TooFewWindows(f"{len(windows)} windows that span no time: how many make a day?")
+    return len(windows) / days
+
+
 def alerts_per_day(windows: Windows, is_flagged: Bools) -> float | None:
     """Flagged windows per day of logs, from the first start to the last event; None without
     times."""
+    days = _days(windows)
+    return float(is_flagged.sum() / days) if days else None
+
+
+def _days(windows: Windows) -> float | None:
     if not len(windows) or "starts_at" not in windows.spans.columns:
         return None
     start, end = windows.spans["starts_at"].min(), windows.spans["ends_at"].max()
-    days = (end - start).total_seconds() / SECONDS_PER_DAY  # type: ignore[operator, union-attr]
-    return float(is_flagged.sum() / days) if days else None
+    return float((end - start).total_seconds() / SECONDS_PER_DAY)  # type: ignore[operator, union-attr]
 
 
 def incident_numbers(windows: Windows, is_anomalous: Bools) -> Ints:

@@ -1,7 +1,8 @@
 """Thresholds: from which score on a window is called an anomaly.
 
 A detector scores, a threshold decides. Thresholds come from scores that the detector gave to
-normal windows it had not been fitted on, never from the windows that are to be judged.
+normal windows it had not been fitted on, never from the windows that are to be judged: as a
+quantile of these, or from an alert budget, for which the tail beyond them is fitted (`ml.tails`).
 """
 
 import math
@@ -43,3 +44,15 @@ def quantile_threshold(normal_scores: npt.NDArray[np.float64], share: float) -> 
     ordered = np.sort(normal_scores)
     allowed = math.floor(len(ordered) * share)
     return float(ordered[len(ordered) - 1 - allowed])
+
+
+def budget_threshold(alerts: float, windows: float) -> float:
+    """The surprise (`ml.tails`, -log10 of a tail probability) that at most so many alerts of so
+    many normal windows lie above, as far as is to be expected.
+
+    >>> budget_threshold(alerts=5, windows=5_000)
+    3.0
+    """
+    if alerts <= 0 or windows <= 0:
+        raise ValueError(f"{alerts} alerts of {windows} windows: expected more than none of each")
+    return max(0.0, math.log10(windows / alerts))

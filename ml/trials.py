@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.evaluation import Report, Setting, report
+from ml.evaluation import Report, Setting, report, windows_per_day
 from ml.injection import Found, found_by_kind, plant
 from ml.leaks import LeakReport, leak_report
 from ml.model import CONTAMINATION, Model
 from ml.splits import Split
+from ml.thresholds import budget_threshold
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -51,16 +52,19 @@ class Trial:
             test, truth, kinds = planted.windows, planted.is_anomalous, planted.kinds
         return cls(setting, learnt, test, truth, kinds, leaks, seed)
 
-    def run(self, family: str) -> "Outcome":
-        """Raises TooFewWindows where there is too little to learn from."""
+    def run(self, family: str, alerts_per_day: float | None = None) -> "Outcome":
+        """alerts_per_day: a budget that gives the threshold, in place of the model's own. Raises
+        TooFewWindows where there is too little to learn from, or a budget where windows have no
+        times."""
         contamination = 0.0 if self.setting == "normal" else CONTAMINATION
         model = Model.train(family, self.learnt, contamination, self.seed)
+        threshold = model.threshold
+        if alerts_per_day is not None:
+            threshold = budget_threshold(alerts_per_day, windows_per_day(self.learnt))
         scores = model.score(self.test)
-        found = (
-            found_by_kind(scores > model.threshold, self.kinds) if self.kinds is not None else {}
-        )
-        figures = report(self.test, scores, model.threshold, self.is_anomalous, self.seed)
-        return Outcome(family, figures, model.threshold, scores, found)
+        found = found_by_kind(scores > threshold, self.kinds) if self.kinds is not None else {}
+        figures = report(self.test, scores, threshold, self.is_anomalous, self.seed)
+        return Outcome(family, figures, threshold, scores, found)
 
 
 @dataclass(frozen=True, slots=True)

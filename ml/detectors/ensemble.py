@@ -100,7 +100,7 @@ class Ensemble:
             raise ValueError("ensemble needs at least one window to fit on, got none")
         self.members_: dict[str, Member] = {}
         normal = []
-        for name in self._names(len(windows)):
+        for name in self.names_for(len(windows)):
             log.info("%s: %d windows", name, len(windows))
             new = partial(create, name, anomalous=self.anomalous, seed=self.seed)
             detector = new().fit(windows)
@@ -118,7 +118,8 @@ class Ensemble:
         self.settled_above_ = float(self.normal_scores_.max())
         return self
 
-    def _names(self, windows: int) -> tuple[str, ...]:
+    def names_for(self, windows: int) -> tuple[str, ...]:
+        """The members where so many windows are there to learn from."""
         names = tuple(self.members or (OF_ANYTHING if self.anomalous else OF_NORMAL))
         return tuple(name for name in names if name in CHEAP or windows >= LEAST_FOR_NETWORKS)
 

@@ -59,6 +59,10 @@ def evaluate(
     families: Annotated[
         str | None, typer.Option(help="Names, with commas; all by default.")
     ] = None,
+    alerts_per_day: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="A budget that gives the threshold, for logs with times."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
     plots: Annotated[Path | None, typer.Option(help="A folder for pictures.")] = None,
     json: Json = False,
@@ -85,6 +89,8 @@ def evaluate(
 
     names, origins = _names(families), train_fraction or [0.5]
     _refuse_nonsense(files, sequences, label_pattern, origins)
+    if sequences and alerts_per_day:
+        fail("--alerts-per-day needs times, which sequences do not have", Exit.USAGE)
     try:
         known = sequences and "label" in columns_of(sequences)
         setting = _setting(setting, has_labels=bool(labels or label_pattern or known))
@@ -96,7 +102,7 @@ def evaluate(
             splits, lost = splits_of_logs(logs, described, labels, label_pattern, train, origins)
         if lost:
             errors.print(f"{lost:,} lines do not parse and are left out")
-        results, over_origins = _results(splits, setting, names, seed, plots)
+        results, over_origins = _results(splits, setting, names, seed, alerts_per_day, plots)
         if plots:
             _plot_origins(plots, setting, results)
     except (
@@ -160,6 +166,7 @@ def _results(
     setting: Any,
     names: list[str],
     seed: int,
+    alerts_per_day: float | None,
     plots: Path | None,
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The figures of each origin, and of each family the median and range over the origins."""
@@ -174,7 +181,7 @@ def _results(
         outcomes = []
         for name in names:
             with errors.status(f"{name}, {origin}"):
-                outcomes.append(trial.run(name))
+                outcomes.append(trial.run(name, alerts_per_day))
             by_family[name].append(outcomes[-1].report.over_all)
         if plots:
             _plot(plots, origin, trial, outcomes)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.thresholds import false_alarm_share, quantile_threshold
+from ml.tails import Tail
+from ml.thresholds import budget_threshold, false_alarm_share, quantile_threshold
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -62,3 +63,21 @@ def test_a_quantile_rests_on_ten_windows_but_never_on_a_tenth_of_them(
     scores = np.arange(float(windows))
     threshold = quantile_threshold(scores, false_alarm_share(windows))
     assert (scores > threshold).sum() == allowed
+
+
+@pytest.mark.parametrize(("alerts", "windows"), [(5, 1_000), (1, 20_000), (3, 40)])
+def test_a_budget_is_kept_by_windows_like_those_learnt(alerts: int, windows: int) -> None:
+    rng = np.random.default_rng(1)
+    tail = Tail(rng.exponential(size=2_000))
+    nights = [tail.surprise(rng.exponential(size=windows)) for _ in range(40)]
+    flagged = np.mean([(night > budget_threshold(alerts, windows)).sum() for night in nights])
+    assert flagged <= 1.5 * alerts
+
+
+def test_a_budget_for_every_window_flags_whatever_is_odd_at_all() -> None:
+    assert budget_threshold(100, 50) == 0.0
+
+
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than none"):
+        budget_threshold(0, 50)

@@ -70,3 +70,11 @@ def test_too_little_to_learn_from_is_told(make_windows: Any) -> None:
     nothing = np.zeros(4, dtype=bool)
     with pytest.raises(TooFewWindows, match="4 windows to train on"):
         Trial.of(split, "contaminated", nothing, nothing, 0).run("novelty")
+
+
+def test_a_budget_of_alerts_gives_the_threshold(make_windows: Any) -> None:
+    on_trial = trial(make_windows, "normal")
+    thrifty, generous = (on_trial.run("novelty", alerts_per_day=each) for each in (0.1, 1_000))
+    # Of 1,440 windows a day.
+    assert thrifty.threshold == pytest.approx(4.16, abs=0.01)
+    assert (thrifty.report.over_all.flagged, generous.report.over_all.flagged) == (0, 1)

@@ -63,6 +63,13 @@ def test_labels_by_session_key(logs: Path) -> None:
         assert origin["leaks"]["templates_new"] == 1
 
 
+def test_a_budget_of_alerts_gives_the_threshold(logs: Path) -> None:
+    words = (logs / "app.log", "--source", logs / "app.yaml", "--labels", logs / "labels.csv")
+    (origin,) = figures(*words, "--alerts-per-day", 1)["origins"]  # type: ignore[misc]
+    # Sessions begin once a minute.
+    assert origin["families"]["novelty"]["threshold"] == pytest.approx(3.16, abs=0.01)
+
+
 def test_a_number_out_of_range_is_found(logs: Path) -> None:
     text = (logs / "app.log").read_text()
     for number in range(SESSIONS):
