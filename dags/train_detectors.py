@@ -16,7 +16,7 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import CHAMPION_MODELS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
-from ml.families import FAMILIES
+from ml.families import DEFAULT_FAMILIES, FAMILIES
 
 NAME_OF_CANDIDATE = "{% set c = task.op_kwargs.candidate %}{{ c.source }} {{ c.family }}"
 MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-time"}
@@ -31,7 +31,7 @@ MOMENT_PARAM = {"default": None, "type": ["null", "string"], "format": "date-tim
     params={
         "source": Param(**SOURCE_PARAM),
         "families": Param(
-            list(FAMILIES),
+            list(DEFAULT_FAMILIES),
             type="array",
             items={"type": "string", "enum": list(FAMILIES)},
             examples=list(FAMILIES),

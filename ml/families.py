@@ -21,6 +21,8 @@ FAMILIES = {
     "bert": "ml.detectors.bert:Bert",
     "ensemble": "ml.detectors.ensemble:Ensemble",
 }
+# Trained where nobody chooses; the first is taken where no label tells which is best.
+DEFAULT_FAMILIES = ("ensemble", "novelty")
 
 
 def create(name: str, anomalous: int = 0, seed: int = 0, odd: Windows | None = None) -> Detector:

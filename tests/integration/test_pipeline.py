@@ -200,8 +200,8 @@ class TestSampleLogs:
     ) -> None:
         start, end = FIRST.isoformat(), (FIRST + DAY).isoformat()
         known_until = (FIRST + 2 * DAY).isoformat()
-        trained = train_candidate(space, named, "novelty", start, end, known_until)
-        again = train_candidate(space, named, "novelty", start, end, known_until)
+        trained = train_candidate(space, named, "ensemble", start, end, known_until)
+        again = train_candidate(space, named, "ensemble", start, end, known_until)
         assert again == trained
         assert promote_best(space, [trained]) == promote_best(space, [again])
         night = (named, end, (FIRST + 2 * DAY).isoformat())
