@@ -5,7 +5,7 @@ Windows cannot show that nothing came; this can.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,12 +18,13 @@ Kind = Literal["silence", "few", "many"]
 
 HOUR = timedelta(hours=1)
 DAY = 24
-FORTNIGHT = 14 * DAY
-# Two seasons: the same hour of the days, and of the weeks, before. Three weeks have a median.
-SEASONS = (np.arange(DAY, FORTNIGHT + 1, DAY), np.arange(7 * DAY, 21 * DAY + 1, 7 * DAY))
-# What the judgement of one hour rests on: the seasons of a fortnight of hours, and the volume of
-# the day before the first of these.
-MEMORY = FORTNIGHT + 21 * DAY + DAY
+WEEK = 7 * DAY
+FORTNIGHT = 2 * WEEK
+# The seasons: the same hour of fourteen days, and of three weeks, before.
+PERIODS = {DAY: 14, WEEK: 3}
+# What the judgement of an hour rests on: the weekly season of each hour of a fortnight, and the
+# volume of the week before the first of these.
+MEMORY = FORTNIGHT + PERIODS[WEEK] * WEEK + WEEK
 HISTORY = MEMORY * HOUR
 # With fewer days the spread of an hour is anyone's guess.
 LEAST_DAYS = 3
@@ -35,7 +36,7 @@ ERROR_OF_LEVEL = math.pi / 2 / HOURS_OF_LEVEL
 # Hours in which fewer events are to be expected tell nothing of the level.
 LEAST_TELLING = 3.0
 # Silence is odd in hours in which the source spoke on so many of the days before.
-ALWAYS = 0.75
+ALWAYS = 0.6
 # No service is as regular as a coin: the counts of an hour vary by a tenth at least.
 LEAST_DISPERSION = 0.01
 # -log10 of the probability from which on an hour is odd: at one in a hundred thousand, each of
@@ -76,7 +77,7 @@ def odd_spans(volumes: Mapping[datetime, int], start: datetime, end: datetime) -
         may be absent.
 
     What is to be expected of an hour is its share of a day, by the same hour of the fourteen days
-    before, times the level: the volume of a day by the median of the last `HOURS_OF_LEVEL` hours.
+    before, times the level: the volume of the day by the median of the last `HOURS_OF_LEVEL` hours.
     So a level that has shifted is odd until it is the majority of these, and normal from then on,
     and a spike moves nothing. Hours without events have no say in the level: silence is told for
     as long as it lasts and three of the fourteen days are known to have spoken. It is judged by all
@@ -84,9 +85,9 @@ def odd_spans(volumes: Mapping[datetime, int], start: datetime, end: datetime) -
 
     The count of an hour is taken as negative binomial, as a Poisson count would call every busy
     day odd: variance m + a m^2 around the mean m, with the dispersion a shared by all hours (the
-    median over days of the moment estimate). The uncertainty of season and level adds to it. An
-    hour is odd where it is so by the hours of the days before and by those of the weeks before:
-    Sundays are like Sundays.
+    median over days of the moment estimate). The uncertainty of season and level adds to it. As
+    Sundays are like Sundays, an hour is odd where it is so by its share of a day and also by that
+    of a week, by the same hour of three weeks; the season that fits better tells the dispersion.
 
     Each hour is judged by the `HISTORY` before it alone, so that it makes no difference in which
     pieces an interval is judged.
@@ -115,39 +116,36 @@ def _judged(hour: datetime, counts: Floats) -> OddSpan | None:
     if not len(spoken) or len(counts) - spoken[0] <= LEAST_DAYS * DAY:
         return None
     known = np.where(np.arange(len(counts)) < spoken[0], np.nan, counts)
-    volume = _volume(known, int(spoken[0]))
-    days, weeks = (_Season.of(known, volume, lags) for lags in SEASONS)
+    days, weeks = (_Season.of(known, int(spoken[0]), period) for period in PERIODS)
     if days.samples[-1] < LEAST_DAYS:
         return None
-    found = [_beside(hour, known, volume, each) for each in (days, weeks.filled(days))]
+    seasons, counts = (days, weeks.filled(days)), known[-FORTNIGHT - 1 :]
+    dispersion = min(_dispersion(counts, each) for each in seasons)
+    found = [_beside(hour, counts, each, dispersion) for each in seasons]
     return min(found, key=lambda odd: odd.score)
-
-
-def _volume(known: Floats, first: int) -> Floats:
-    """The mean of the 24 hours up to each hour, the first day's for all of its hours."""
-    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(known))])
-    last = np.maximum(np.arange(len(known)), first + DAY - 1)
-    volume: Floats = (sums[last + 1] - sums[last + 1 - DAY]) / DAY
-    volume[:first] = np.nan
-    return volume
 
 
 @dataclass(frozen=True, slots=True)
 class _Season:
     """Of the last fortnight's hours and the hour to judge, each of shape (FORTNIGHT + 1,).
 
-    share: of the day's volume, as a ratio to its mean; NaN where there is no sample. The lowest
-        and highest sample do not count where there are three or more.
+    volume: events of an hour, the mean of the period (day or week) up to each.
+    share: what the same hours of the periods before had, as a ratio to their volume; NaN where
+        there is no such hour. The lowest and highest do not count where there are three or more.
     samples: how many days or weeks it rests on.
     spoke: the share of them in which there was any event.
     """
 
+    volume: Floats
     share: Floats
     samples: Floats
     spoke: Floats
 
     @classmethod
-    def of(cls, known: Floats, volume: Floats, lags: npt.NDArray[np.int64]) -> "_Season":
+    def of(cls, known: Floats, first: int, period: int) -> "_Season":
+        """first: when the source first spoke; before, nothing is known."""
+        volume = _volume(known, first, period)
+        lags = np.arange(1, PERIODS[period] + 1) * period
         rows = np.arange(len(known) - FORTNIGHT - 1, len(known)) - lags[:, None]
         counts = known[rows]
         is_known = ~np.isnan(counts)
@@ -159,6 +157,7 @@ class _Season:
         total = shares.sum(axis=0) - np.where(is_trimmed, extremes, 0.0)
         kept = samples - 2 * is_trimmed
         return cls(
+            volume[-FORTNIGHT - 1 :],
             np.divide(total, kept, out=np.full(len(kept), np.nan), where=kept > 0),
             samples,
             (counts > 0).sum(axis=0) / np.maximum(is_known.sum(axis=0), 1),
@@ -166,18 +165,22 @@ class _Season:
 
     def filled(self, other: "_Season") -> "_Season":
         """This one where it has samples, else the other."""
-        is_own = self.samples > 0
-        return _Season(
-            *(
-                np.where(is_own, getattr(self, name), getattr(other, name))
-                for name in ("share", "samples", "spoke")
-            )
-        )
+        both = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        return _Season(*(np.where(self.samples > 0, own, others) for own, others in both))
 
 
-def _beside(hour: datetime, known: Floats, volume: Floats, season: _Season) -> OddSpan:
-    counts, volume = known[-FORTNIGHT - 1 :], volume[-FORTNIGHT - 1 :]
-    expected = np.nan_to_num(season.share * _level(counts, volume, season.share))
+def _volume(known: Floats, first: int, period: int) -> Floats:
+    """The mean of the hours of a period up to each hour; in the first, that of all of it."""
+    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(known))])
+    last = np.minimum(np.maximum(np.arange(len(known)), first + period - 1), len(known) - 1)
+    since = np.maximum(last + 1 - period, first)
+    volume: Floats = (sums[last + 1] - sums[since]) / (last + 1 - since)
+    volume[:first] = np.nan
+    return volume
+
+
+def _beside(hour: datetime, counts: Floats, season: _Season, dispersion: float) -> OddSpan:
+    expected = np.nan_to_num(season.share * _level(counts, season))
     found, since, mean = int(counts[-1]), FORTNIGHT, float(expected[-1])
     if not found:
         # Hours in which the source often says nothing miss nothing.
@@ -190,14 +193,14 @@ def _beside(hour: datetime, known: Floats, volume: Floats, season: _Season) -> O
     # An hour that never held an event: what comes is for the windows to judge.
     if mean > 0:
         uncertainty = 1 / season.samples[since] + ERROR_OF_LEVEL
-        score = _surprise(found, mean, _dispersion(counts, volume, season), uncertainty)
+        score = _surprise(found, mean, dispersion, uncertainty)
     return OddSpan(hour - (FORTNIGHT - since) * HOUR, hour + HOUR, kind, found, mean, score)
 
 
-def _level(counts: Floats, volume: Floats, share: Floats) -> float:
+def _level(counts: Floats, season: _Season) -> float:
     """Events of an hour of the usual share, by the last hours that tell, the judged one not among
     them; where these are few, the mean of the fortnight has as many votes as are missing."""
-    counts, volume, share = counts[:-1], volume[:-1], share[:-1]
+    counts, volume, share = counts[:-1], season.volume[:-1], season.share[:-1]
     last = np.flatnonzero((counts > 0) & (share * volume >= LEAST_TELLING))[-HOURS_OF_LEVEL:]
     spoke = (volume > 0) & (share > 0)
     mean = counts[spoke].sum() / share[spoke].sum() if spoke.any() else 0.0
@@ -205,10 +208,10 @@ def _level(counts: Floats, volume: Floats, share: Floats) -> float:
     return float(np.median(np.concatenate(votes)))
 
 
-def _dispersion(counts: Floats, volume: Floats, season: _Season) -> float:
+def _dispersion(counts: Floats, season: _Season) -> float:
     """By how much the counts of each day before vary more than Poisson counts around their share
-    of its volume; the median over the days."""
-    mean = season.share * volume
+    of the volume; the median over the days."""
+    mean = season.share * season.volume
     variance = (counts - mean) ** 2 / (1 + 1 / np.maximum(season.samples, 1))
     beyond, squares = (
         np.nan_to_num(each[:-1]).reshape(-1, DAY).sum(axis=1) for each in (variance - mean, mean**2)

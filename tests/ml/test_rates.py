@@ -77,6 +77,13 @@ def test_a_source_that_stays_silent_is_told_each_night_since_when(nights: int) -
     assert f"from {fell_silent:%Y-%m-%d} 18:00 to " in span.reason
 
 
+def test_an_outage_is_told_though_there_was_one_a_week_before() -> None:
+    outages = {START + (day * 24 + hour) * HOUR for day in (-7, 0) for hour in range(9, 13)}
+    volumes = {hour: count for hour, count in usual().items() if hour not in outages}
+    (span,) = odd_spans(volumes, START, END)
+    assert (span.kind, span.start, span.end) == ("silence", START + 9 * HOUR, START + 13 * HOUR)
+
+
 def test_what_speaks_again_at_its_old_level_is_normal() -> None:
     volumes = usual(after=9)
     volumes = {hour: n for hour, n in volumes.items() if not START <= hour < START + 5 * DAY}
