@@ -80,8 +80,8 @@ def odd_spans(volumes: Mapping[datetime, int], start: datetime, end: datetime) -
     before, times the level: the volume of the day by the median of the last `HOURS_OF_LEVEL` hours.
     So a level that has shifted is odd until it is the majority of these, and normal from then on,
     and a spike moves nothing. Hours without events have no say in the level: silence is told for
-    as long as it lasts and three of the fourteen days are known to have spoken. It is judged by all
-    events that are missing since it began, and its span begins there, be that before `start`.
+    as long as it lasts, and as there is enough of the fourteen days to compare with. It is judged
+    by all events that are missing since it began, and its span begins there, even before `start`.
 
     The count of an hour is taken as negative binomial, as a Poisson count would call every busy
     day odd: variance m + a m^2 around the mean m, with the dispersion a shared by all hours (the
