@@ -12,6 +12,7 @@ from include.settings import PROJECT_ROOT
 PROGRAMS = {
     "end_to_end": [],
     "detection": [],
+    "rates": [],
     "template_accuracy": [],
     "templates": ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"],
 }

@@ -77,9 +77,8 @@ def score_interval(
 def _odd_spans(
     workspace: Workspace, source: str, start: datetime, end: datetime
 ) -> list[rates.OddSpan]:
-    since = start - timedelta(days=rates.DAYS_OF_HISTORY)
     with workspace.engine.connect() as conn:
-        volumes = ledger.hourly_volumes(conn, source, since, end)
+        volumes = ledger.hourly_volumes(conn, source, start - rates.HISTORY, end)
     return rates.odd_spans(volumes, start, end)
 
 

@@ -16,7 +16,7 @@ from ml.profile import Floats, NormalProfile
 from ml.ranges import WEIGHT_OF_EXCESS
 from ml.windows import Windows
 
-Kind = Literal["new", "missing", "more", "fewer", "order", "value"]
+Kind = Literal["new", "missing", "more", "fewer", "order", "value", "habit"]
 
 FINDINGS_IN_REASON = 3
 LINES_OF_EXPLANATION = 5
@@ -38,12 +38,23 @@ class OddNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class OddHabit:
+    """What the window's entity (user, host, account) does not, though its peers do: in `seen` of
+    its `windows` learnt from, mostly none, there was the template `at_least` so often."""
+
+    entity: str
+    windows: int
+    seen: int
+    at_least: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One difference from normal. `share` of the whole difference, all findings summing to one.
 
     kind: `new`, `missing`, `more` or `fewer` by how often a template is expected and found;
         `order`: it is followed by another as never before; `value`: a number in it leaves its
-        range, `found` times.
+        range, `found` times; `habit`: it is found, or so often, though not from this entity before.
     """
 
     kind: Kind
@@ -53,6 +64,7 @@ class Finding:
     share: float
     followed_by: str | None = None
     value: OddNumber | None = None
+    habit: OddHabit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +97,14 @@ def explain(profile: NormalProfile, windows: Windows) -> list[Explanation]:
     _, nearest = profile.nearest(vectors)
     unseen = profile.unseen_pairs(windows)
     odd_numbers = profile.ranges.odd(windows)
+    odd_habits = profile.entities.odd(windows)
     explanations = []
     for row in range(len(windows)):
         expected, found = profile.vectors[nearest[row]], vectors[row]
         odd = odd_numbers.filter(pl.col("window") == row)
-        parts = _count_parts(profile, windows, row, expected, found) + _value_parts(profile, odd)
+        habits = odd_habits.filter(pl.col("window") == row)
+        parts = _count_parts(profile, windows, row, expected, found)
+        parts += _value_parts(profile, odd) + _habit_parts(profile, habits)
         findings = _shared(parts) or _order_findings(
             profile, unseen.filter(pl.col("window") == row)
         )
@@ -137,6 +152,16 @@ def _value_parts(profile: NormalProfile, odd: pl.DataFrame) -> list[tuple[float,
     return parts
 
 
+def _habit_parts(profile: NormalProfile, odd: pl.DataFrame) -> list[tuple[float, Finding]]:
+    """odd: the odd deeds of a window's entity, one a template."""
+    parts = []
+    for deed in odd.iter_rows(named=True):
+        habit = OddHabit(deed["entity"], deed["windows"], deed["seen"], deed["half"])
+        finding = Finding("habit", deed["template_id"], 0, deed["count"], 0.0, habit=habit)
+        parts.append((WEIGHT_OF_EXCESS * deed["excess"] * profile.weights[-1], finding))
+    return parts
+
+
 def _order_findings(profile: NormalProfile, pairs: pl.DataFrame) -> list[Finding]:
     known = set(profile.vocabulary)
     return [
@@ -171,6 +196,8 @@ def _in_words(finding: Finding, text_of: Callable[[str], str]) -> str:
     text = f"“{_shortened(text_of(finding.template_id))}”"
     if finding.value:
         return f"{_value_in_words(finding.value, text_of(finding.template_id))}: {text}"
+    if finding.habit:
+        return f"{text} {_habit_in_words(finding.habit, finding.found)}"
     match finding.kind:
         case "new":
             return f"never seen before: {text}" + (
@@ -190,6 +217,15 @@ def _value_in_words(value: OddNumber, text: str) -> str:
     unit = UNIT.match(after[0]) if after else None
     number, low, high = (_number_in_words(n) for n in (value.number, value.low, value.high))
     return f"unusual value: {number}{unit[0] if unit else ''} where {low} to {high} is normal"
+
+
+def _habit_in_words(habit: OddHabit, found: int) -> str:
+    seen = f"seen from {habit.entity} in {habit.seen} of {habit.windows:,} windows only"
+    if not habit.seen:
+        seen = f"never seen from {habit.entity} in {habit.windows:,} windows"
+    if habit.at_least == 1:
+        return f"was {seen}, though others have it"
+    return f"×{found}: {habit.at_least} or more were {seen}, though others have them"
 
 
 def _number_in_words(number: float) -> str:

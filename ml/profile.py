@@ -1,5 +1,5 @@
-"""What normal looks like: the count vectors of the training windows, the order of their events and
-the range of their numbers.
+"""What normal looks like: the count vectors of the training windows, the order of their events, the
+range of their numbers and the habits of users and hosts.
 
 Detectors measure distance to it, and explanations compare an odd window with its nearest
 normal one.
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.spatial.distance import cdist
 
+from ml.entities import Entities
 from ml.ranges import Ranges
 from ml.windows import Windows
 
@@ -40,6 +41,7 @@ class NormalProfile:
     pairs: `first`, `second`, `windows`: templates seen one directly after the other, and in how
         many windows.
     ranges: of the numbers in the templates' parameters.
+    entities: what each user, host or account does, where session keys are such.
     """
 
     vocabulary: list[str]
@@ -48,6 +50,7 @@ class NormalProfile:
     multiplicity: Ints
     pairs: pl.DataFrame
     ranges: Ranges
+    entities: Entities
 
     @classmethod
     def fit(cls, windows: Windows, anomalous: int = 0) -> "NormalProfile":
@@ -59,7 +62,8 @@ class NormalProfile:
         windows_with_template = ((distinct[:, :-1] > 0) * counts[:, None]).sum(axis=0)
         pairs = neighbours(windows).group_by(PAIR).agg(windows=pl.len()).sort(PAIR)
         ranges = Ranges.fit(windows, anomalous)
-        return cls(vocabulary, windows_with_template, distinct, counts, pairs, ranges)
+        entities = Entities.fit(windows, anomalous)
+        return cls(vocabulary, windows_with_template, distinct, counts, pairs, ranges, entities)
 
     @property
     def size(self) -> int:
@@ -95,6 +99,7 @@ class NormalProfile:
     def save(self, folder: Path) -> None:
         self.pairs.write_parquet(folder / "pairs.parquet")
         self.ranges.table.write_parquet(folder / "ranges.parquet")
+        self.entities.save(folder)
         np.savez_compressed(
             folder / "profile.npz",
             vocabulary=np.array(self.vocabulary, dtype=np.str_),
@@ -113,6 +118,7 @@ class NormalProfile:
                 arrays["multiplicity"],
                 pl.read_parquet(folder / "pairs.parquet"),
                 Ranges(pl.read_parquet(folder / "ranges.parquet")),
+                Entities.load(folder),
             )
 
 

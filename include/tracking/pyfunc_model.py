@@ -18,7 +18,8 @@ from ml.windows import Windows, windows_from_events
 class AnomalyScores(PythonModel):
     """`predict` takes events with the columns `window_id`, `template_id`, `text` (of the template)
     and `severity` (empty for none), in order, and returns one row a window: `window_id`, `score`,
-    `is_anomaly`. The numbers in parameters are not judged here."""
+    `is_anomaly`. The numbers in parameters and the habits of users and hosts are not judged here.
+    """
 
     def load_context(self, context: Any) -> None:
         self.model_ = Model.load(Path(context.artifacts["model"]))

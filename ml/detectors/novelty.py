@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.spatial.distance import cdist
 
+from ml.entities import Entities
 from ml.profile import LEAST_DEVIATION, PAIR, deviations, neighbours
 from ml.ranges import WEIGHT_OF_EXCESS, Ranges
 from ml.tails import Tail
@@ -27,6 +28,8 @@ MANY_WINDOWS = 100
 # Normal windows compared with, the most frequent first: bounds memory and time.
 MOST_POINTS = 10_000
 BLOCK_WINDOWS = 4096
+# The coordinates after those of the known templates: unseen ones, order, numbers, habits.
+BESIDE_COUNTS = 4
 BLOCK_POINTS = 256
 
 
@@ -36,11 +39,12 @@ class Novelty:
     A window is a point with one coordinate a template, log(1 + count); one more for templates
     that no normal window holds, which grows with their level and, slowly, with their number; and
     one for events out of order: pairs of neighbours never seen, after a template whose successor
-    was no surprise in any normal window; and one for numbers that leave their range (`Ranges`), by
-    how far the oddest lies outside. Each coordinate is divided by its standard deviation
-    over normal windows, so that a second commit where there was always one says more than
-    thirty reads instead of three, and multiplied by `LEVELS`. Two points are apart by their
-    largest difference and a tenth of the sum of all.
+    was no surprise in any normal window; one for numbers that leave their range (`Ranges`), by how
+    far the oddest lies outside; and one for what the window's user, host or account never does
+    though its peers do (`Entities`). Each coordinate is divided by its standard deviation over
+    normal windows, so that a second commit where there was always one says more than thirty reads
+    instead of three, and multiplied by `LEVELS`. Two points are apart by their largest difference
+    and a tenth of the sum of all.
 
     The score is the distance to the nearest normal window. Where some of the training windows may
     be anomalous, it is the surprise (`Tail`) of the distance to the one that so many are nearer
@@ -63,7 +67,8 @@ class Novelty:
         is_orderly = (pl.col("rarest") > 1) & (pl.col("windows") >= MANY_WINDOWS)
         self.orderly_ = successors.filter(is_orderly)["first"].sort().to_list()
         self.ranges_ = Ranges.fit(windows, self.anomalous)
-        self.weights_ = np.ones(len(self.vocabulary_) + 3)
+        self.entities_ = Entities.fit(windows, self.anomalous)
+        self.weights_ = np.ones(len(self.vocabulary_) + BESIDE_COUNTS)
         points, multiplicity = self._distinct(windows)
         self.weights_ = self._levels(windows) / (deviations(points, multiplicity) + LEAST_DEVIATION)
         points *= self.weights_
@@ -91,7 +96,7 @@ class Novelty:
         return np.concatenate(scores)
 
     def _distinct(self, windows: Windows) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """The distinct points of the windows, shape (d, templates + 3), and how many share each."""
+        """The distinct points of the windows, shape (d, coordinates), and how many share each."""
         parts = [np.unique(each, axis=0, return_counts=True) for each in self._blocks(windows)]
         points, place = np.unique(
             np.concatenate([each for each, _ in parts]), axis=0, return_inverse=True
@@ -102,7 +107,7 @@ class Novelty:
         return points, multiplicity
 
     def _blocks(self, windows: Windows) -> Iterator[Floats]:
-        """The weighted coordinates of the windows, in blocks of shape (b, templates + 3)."""
+        """The weighted coordinates of the windows, in blocks of shape (b, coordinates)."""
         for start in range(0, len(windows), BLOCK_WINDOWS):
             rows = np.arange(start, min(start + BLOCK_WINDOWS, len(windows)))
             yield self._coordinates(windows.take(rows)) * self.weights_
@@ -130,17 +135,19 @@ class Novelty:
         order = np.bincount(strange["window"].to_numpy(), minlength=len(windows))
         excess = np.zeros(len(windows))
         np.maximum.at(excess, windows.rows_of_events, self.ranges_.excess_of_events(windows))
-        return np.column_stack([np.log1p(counts), np.log1p(order), WEIGHT_OF_EXCESS * excess])
+        habits = self.entities_.excess_of_windows(windows)
+        odd = WEIGHT_OF_EXCESS * np.column_stack([excess, habits])
+        return np.column_stack([np.log1p(counts), np.log1p(order), odd])
 
     def _levels(self, windows: Windows) -> Floats:
-        """The level at which each template mostly occurs, shape (templates + 3,)."""
+        """The level at which each template mostly occurs, shape (coordinates,)."""
         usual = (
             windows.events.select("template_id", level=_level(windows.events))
             .group_by("template_id")
             .agg(pl.col("level").median())
             .sort("template_id")
         )
-        return np.concatenate([usual["level"].to_numpy(), np.ones(3)])
+        return np.concatenate([usual["level"].to_numpy(), np.ones(BESIDE_COUNTS)])
 
     def _distances(
         self, points: Floats, without_itself: npt.NDArray[np.bool_] | None = None
@@ -170,6 +177,7 @@ class Novelty:
     def save(self, folder: Path) -> None:
         self.pairs_.write_parquet(folder / "pairs.parquet")
         self.ranges_.table.write_parquet(folder / "ranges.parquet")
+        self.entities_.save(folder)
         np.savez_compressed(
             folder / "novelty.npz",
             anomalous=self.anomalous,
@@ -195,6 +203,7 @@ class Novelty:
             detector.tails_ = [Tail(sample) for sample in arrays["tails"]]
         detector.pairs_ = pl.read_parquet(folder / "pairs.parquet")
         detector.ranges_ = Ranges(pl.read_parquet(folder / "ranges.parquet"))
+        detector.entities_ = Entities.load(folder)
         return detector
 
 

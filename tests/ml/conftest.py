@@ -63,3 +63,18 @@ def make_numbered(make_windows: MakeWindows) -> MakeNumbered:
         return replace(windows, events=windows.events.with_columns(numbers=numbers))
 
     return make
+
+
+MakeKeyed = Callable[[Sequence[tuple[str | None, Sequence[str]]]], Windows]
+
+
+@pytest.fixture
+def make_keyed(make_windows: MakeWindows) -> MakeKeyed:
+    """Sessions out of keys, that may come back, and sequences of template ids."""
+
+    def make(sessions: Sequence[tuple[str | None, Sequence[str]]]) -> Windows:
+        windows = make_windows([templates for _, templates in sessions])
+        keys = pl.Series([key for key, _ in sessions], dtype=pl.String)
+        return replace(windows, spans=windows.spans.with_columns(session_key=keys))
+
+    return make

@@ -11,6 +11,7 @@ from ml.explanation import (
     Explanation,
     Finding,
     Line,
+    OddHabit,
     OddNumber,
     explain,
 )
@@ -118,6 +119,21 @@ def test_an_unusual_number_is_named_with_its_line(make_numbered: Any) -> None:
     assert told == "unusual value: 9,312 ms where 3 to 80 is normal: “wrote <*> in <*> ms”"
 
 
+def test_what_only_the_peers_do_is_named_with_its_lines(make_keyed: Any) -> None:
+    usual = [(f"host{n % 5}", ["a", "sudo"] if n % 5 else ["a"]) for n in range(305)]
+    profile = NormalProfile.fit(make_keyed(usual))
+    judged = make_keyed([("host1", ["a", "sudo"]), ("host0", ["a", "sudo"])])
+    peer, odd = explain(profile, judged)
+    assert peer.findings == []
+    assert odd.findings == [
+        Finding("habit", "sudo", 0, 1, 1.0, habit=OddHabit("host0", 61, seen=0, at_least=1))
+    ]
+    assert odd.lines == [Line("a.log", 1002)]
+    assert odd.reason(lambda _: "sudo <*>") == (
+        "“sudo <*>” was never seen from host0 in 61 windows, though others have it"
+    )
+
+
 def new(template: str, found: int = 1) -> Finding:
     return Finding("new", template, 0, found, 1.0)
 
@@ -140,6 +156,16 @@ def new(template: str, found: int = 1) -> Finding:
             [Finding("value", "took <*>", 0, 1, 1.0, value=OddNumber(0, 2.5, 0.0031, 0.08))],
             "unusual value: 2.5 where 0.0031 to 0.08 is normal: “TOOK <*>”",
             id="value",
+        ),
+        pytest.param(
+            [Finding("habit", "a", 0, 2, 1.0, habit=OddHabit("bob", 1200, seen=3, at_least=1))],
+            "“A” was seen from bob in 3 of 1,200 windows only, though others have it",
+            id="habit, not quite never",
+        ),
+        pytest.param(
+            [Finding("habit", "a", 0, 50, 1.0, habit=OddHabit("bob", 61, seen=0, at_least=16))],
+            "“A” ×50: 16 or more were never seen from bob in 61 windows, though others have them",
+            id="habit, too many",
         ),
         pytest.param(
             [new("x"), new("y"), new("z"), new("w")],

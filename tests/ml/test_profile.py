@@ -72,6 +72,7 @@ def test_the_nearest_is_found_across_blocks(make_windows: Any) -> None:
         np.ones_like(counts),
         profile.pairs,
         profile.ranges,
+        profile.entities,
     )
     distances, rows = wide.nearest(np.roll(vectors, 25, axis=0))
     assert rows.tolist() == np.roll(counts, 25).tolist()

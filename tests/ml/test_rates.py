@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from ml.rates import DAYS_OF_HISTORY, odd_spans
+from ml.rates import HISTORY, OddSpan, odd_spans
 
 START = datetime(2026, 3, 16, tzinfo=UTC)
-END = START + timedelta(days=1)
+DAY = timedelta(days=1)
+END = START + DAY
 HOUR = timedelta(hours=1)
 
 
-def usual(days: int = DAYS_OF_HISTORY, seed: int = 1) -> dict[datetime, int]:
-    """Days of counts that vary by a fifth around 100 at night and 1,000 by day."""
+def usual(days: int = HISTORY // DAY, seed: int = 1, after: int = 1) -> dict[datetime, int]:
+    """Days of counts before START, and after it, that vary by a fifth around 100 at night and
+    1,000 by day."""
     rng = np.random.default_rng(seed)
-    hours = [START - n * HOUR for n in range(-23, days * 24 + 1)]
+    hours = [START - n * HOUR for n in range(1 - after * 24, days * 24 + 1)]
     return {
         hour: int(rng.poisson((1000 if 8 <= hour.hour < 20 else 100) * rng.gamma(25, 1 / 25)))
         for hour in hours
     }
+
+
+def multiplied(volumes: Mapping[datetime, int], factor: float, hours: range) -> dict[datetime, int]:
+    """hours: from START on."""
+    changed = {START + n * HOUR: int(volumes[START + n * HOUR] * factor) for n in hours}
+    return {**volumes, **changed}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,101 @@ def test_a_silent_hour_may_be_absent() -> None:
     del volumes[START + 12 * HOUR]
     (span,) = odd_spans(volumes, START, END)
     assert span.reason.startswith("silence from 12:00 to 13:00: no events, usually about")
+
+
+def test_a_slow_source_is_silent_once_enough_is_missing() -> None:
+    rng = np.random.default_rng(0)
+    volumes = {START + n * HOUR: int(rng.poisson(5)) for n in range(-24 * 30, 12)}
+    (span,) = odd_spans(volumes, START, END)
+    assert (span.kind, span.start, span.end) == ("silence", START + 12 * HOUR, END)
+    assert 40 < span.expected < 80
+    assert odd_spans(volumes, START, START + 13 * HOUR) == []
+
+
+@pytest.mark.parametrize("nights", [2, 7, 10])
+def test_a_source_that_stays_silent_is_told_each_night_since_when(nights: int) -> None:
+    fell_silent = START + 18 * HOUR
+    volumes = {hour: count for hour, count in usual().items() if hour < fell_silent}
+    last = START + nights * DAY
+    (span,) = odd_spans(volumes, last - DAY, last)
+    assert (span.kind, span.start, span.end) == ("silence", fell_silent, last)
+    assert f"from {fell_silent:%Y-%m-%d} 18:00 to " in span.reason
+
+
+def test_an_outage_is_told_though_there_was_one_a_week_before() -> None:
+    outages = {START + (day * 24 + hour) * HOUR for day in (-7, 0) for hour in range(9, 13)}
+    volumes = {hour: count for hour, count in usual().items() if hour not in outages}
+    (span,) = odd_spans(volumes, START, END)
+    assert (span.kind, span.start, span.end) == ("silence", START + 9 * HOUR, START + 13 * HOUR)
+
+
+def test_what_speaks_again_at_its_old_level_is_normal() -> None:
+    volumes = usual(after=9)
+    volumes = {hour: n for hour, n in volumes.items() if not START <= hour < START + 5 * DAY}
+    assert odd_spans(volumes, START + 5 * DAY, START + 9 * DAY) == []
+
+
+def test_a_source_that_often_says_nothing_may_be_silent() -> None:
+    rng = np.random.default_rng(0)
+    hours = [START + n * HOUR for n in range(-24 * 40, 24 * 7)]
+    batches = {hour: int(rng.poisson(5000)) for hour in hours if hour.day % 2 and hour.hour == 3}
+    assert odd_spans(batches, START, START + 7 * DAY) == []
+
+
+@pytest.mark.parametrize("factor", [0.2, 3.0, 10.0])
+def test_a_new_level_is_told_and_accepted_within_a_dozen_hours(factor: float) -> None:
+    for seed in range(3):
+        volumes = multiplied(usual(seed=seed, after=15), factor, range(6, 15 * 24))
+        span, *later = odd_spans(volumes, START, START + 15 * DAY)
+        assert START + 6 * HOUR <= span.start <= START + 8 * HOUR
+        assert span.kind == ("few" if factor < 1 else "many")
+        assert sum((each.end - each.start) / HOUR for each in [span, *later]) <= 12
+        assert all(each.end <= START + 18 * HOUR for each in later)
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_an_incident_of_a_working_day_is_told_whole_and_its_end_is_not(factor: float) -> None:
+    volumes = multiplied(usual(after=15), factor, range(8, 16))
+    (span,) = odd_spans(volumes, START, START + 15 * DAY)
+    assert (span.start, span.end) == (START + 8 * HOUR, START + 16 * HOUR)
+
+
+def test_quiet_weekends_and_weekly_jobs_are_normal_once_seen() -> None:
+    volumes = usual(after=14)
+    for hour in volumes:
+        if hour.weekday() >= 5:
+            volumes[hour] //= 10
+        if (hour.weekday(), hour.hour) == (6, 3):
+            volumes[hour] += 5000
+    assert odd_spans(volumes, START, START + 14 * DAY) == []
+
+
+def test_it_makes_no_difference_in_which_pieces_an_interval_is_judged() -> None:
+    volumes = multiplied(usual(after=4, days=60), 4.0, range(30, 96)) | {START + 9 * HOUR: 10_000}
+    volumes = {hour: n for hour, n in volumes.items() if not 80 <= (hour - START) / HOUR < 92}
+    whole = odd_spans(volumes, START, START + 4 * DAY)
+    assert {span.kind for span in whole} == {"many", "silence"}
+    for hours in (1, 7, 24):
+        pieces = [
+            span
+            for start in range(0, 96, hours)
+            for span in odd_spans(
+                {hour: n for hour, n in volumes.items() if hour < START + (start + hours) * HOUR},
+                START + start * HOUR,
+                START + min(start + hours, 96) * HOUR,
+            )
+        ]
+        assert told(pieces) == told(whole)
+        assert max(span.score for span in pieces) == max(span.score for span in whole)
+
+
+def told(spans: Sequence[OddSpan]) -> set[tuple[str, datetime]]:
+    """The odd hours, by kind."""
+    return {
+        (span.kind, span.start + n * HOUR)
+        for span in spans
+        for n in range(int((span.end - span.start) / HOUR))
+    }
 
 
 def test_usual_days_raise_next_to_no_alarms() -> None:

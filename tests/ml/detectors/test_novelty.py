@@ -75,6 +75,28 @@ def test_a_number_outside_its_range_is_found_alone(make_numbered: Any, tmp_path:
         assert slower > slow > 10
 
 
+def test_what_only_the_peers_do_is_found_alone(make_keyed: Any, tmp_path: Path) -> None:
+    usual = [(f"host{n % 5}", ["a", "sudo"] if n % 5 else ["a"]) for n in range(300)]
+    judged = make_keyed([*usual, ("host9", ["a", "sudo"]), ("host0", ["a", "sudo"])])
+    detector = Novelty().fit(make_keyed(usual))
+    detector.save(tmp_path)
+    for each in (detector, Novelty.load(tmp_path)):
+        *normal, odd = each.score(judged)
+        assert max(normal) == 0
+        assert odd > 10
+
+
+def test_keys_that_do_not_come_back_change_nothing(make_keyed: Any) -> None:
+    sequences = [*USUAL, ["a", "x"], ["a", *["b"] * 9]]
+    once, never = (
+        make_keyed([(key(n), each) for n, each in enumerate(sequences)])
+        for key in ("blk_{}".format, lambda _: None)
+    )
+    usual = np.arange(len(USUAL))
+    scores = [Novelty(2).fit(each.take(usual)).score(each) for each in (once, never)]
+    np.testing.assert_array_equal(*scores)
+
+
 @pytest.mark.parametrize("anomalous", [0, 2])
 def test_a_rare_window_is_near_itself_unless_it_may_be_an_anomaly(
     anomalous: int, make_windows: Any
