@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +84,17 @@ def _ingest() -> tuple[int, dict[str, float]]:
         lap("discover")
         staged = list(pool.map(_step, ["stage_batch"] * len(batches), batches))
         lap("stage")
-        validated = list(pool.map(_step, ["validate_batch"] * len(staged), staged))
-        lap("validate")
-        learnt = pipeline.learn_templates(space, validated)
-        lap("learn")
-        published = list(pool.map(_step, ["publish_batch"] * len(learnt), learnt))
-        lap("publish")
+        with ThreadPoolExecutor(1) as beside:
+            set_aside = beside.submit(pipeline.validate_batches, space, staged)
+            learnt = pipeline.learn_templates(space, staged)
+            written = list(pool.map(_step, ["write_batch"] * len(learnt), learnt))
+            lap("learn, write")
+        lap("wait for validate")
+    events = pipeline.publish_batches(space, written, set_aside.result())
+    lap("publish")
     pipeline.clear_staging(space)
     lap("clear")
-    return sum(batch["events"] for batch in published), steps
+    return events, steps
 
 
 def _step(name: str, address: dict[str, Any]) -> Any:
