@@ -141,25 +141,25 @@ def test_objects_of_one_hour_share_a_part_and_only_what_is_published_of_it_is_se
 
 
 @pytest.mark.parametrize("step", ["stage", "write"])
-def test_one_replaced_meanwhile_waits(
+def test_an_object_that_is_replaced_meanwhile_waits_for_the_next_run(
     space: Workspace, named: str, put: Callable[[str, bytes], None], step: str
 ) -> None:
-    put("a.log", GOOD.format(n=1).encode())
-    put("b.log", GOOD.format(n=2).encode())
+    replaced, other = f"{step}/a.log", f"{step}/b.log"
+    put(replaced, GOOD.format(n=1).encode())
+    put(other, GOOD.format(n=2).encode())
+    grown = (GOOD.format(n=1) + GOOD.format(n=3)).encode()
     found = pipeline.discover_batches(space, named)
-    if step == "write":
-        staged = [pipeline.stage_batch(space, **batch) for batch in found]
-    put("a.log", (GOOD.format(n=1) + GOOD.format(n=3)).encode())
     if step == "stage":
-        staged = [pipeline.stage_batch(space, **batch) for batch in found]
+        put(replaced, grown)
+    staged = [pipeline.stage_batch(space, **batch) for batch in found]
+    put(replaced, grown)
     set_aside = pipeline.validate_batches(space, staged)
-    written = [
-        pipeline.write_batch(space, **batch) for batch in pipeline.learn_templates(space, staged)
-    ]
+    learnt = pipeline.learn_templates(space, staged)
+    written = [pipeline.write_batch(space, **batch) for batch in learnt]
     assert pipeline.publish_batches(space, written, set_aside) == 1
-    assert events_of(space, named) == [(f"{named}/b.log", 1)]
+    assert {f"{replaced}:set_aside", f"{other}:ingested"} <= ledger_rows(space, named).keys()
     assert ingest(space, named) == 2
-    assert set(ledger_rows(space, named)) == {"a.log:set_aside", "a.log:ingested", "b.log:ingested"}
+    assert f"{replaced}:ingested" in ledger_rows(space, named)
 
 
 @pytest.mark.parametrize(
