@@ -40,7 +40,17 @@ def is_plausible(times: pl.Expr, stored_utc: datetime) -> pl.Expr:
 def _parse(text: pl.Series, time_format: str, time_zone: str, stored_utc: datetime) -> pl.Series:
     if time_format == "epoch":
         return _epoch(text)
-    frame = pl.DataFrame({"text": text.str.strip_chars()}).with_columns(
+    base = text.str.strip_chars()
+    if time_format == "iso8601" or time_format.endswith("%z"):
+        return _with_zones(base, time_format, time_zone, stored_utc)
+    local = base.to_frame("base").select(_local(time_format, stored_utc))
+    return local.select(_in_utc(pl.first(), time_zone)).to_series()
+
+
+def _with_zones(
+    text: pl.Series, time_format: str, time_zone: str, stored_utc: datetime
+) -> pl.Series:
+    frame = text.to_frame("text").with_columns(
         zone=pl.col("text").str.extract_groups(ZONE),
         base=pl.col("text").str.replace(ZONE, ""),
     )
@@ -54,13 +64,14 @@ def _parse(text: pl.Series, time_format: str, time_zone: str, stored_utc: dateti
         .then(pl.col("local").dt.replace_time_zone("UTC"))
         .when(hours.is_not_null())
         .then(pl.col("local").dt.replace_time_zone("UTC") - offset * sign)
-        .otherwise(
-            pl.col("local")
-            .dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
-            .dt.convert_time_zone("UTC")
-        )
+        .otherwise(_in_utc(pl.col("local"), time_zone))
     )
     return parsed.to_series().cast(UTC_TIME)
+
+
+def _in_utc(local: pl.Expr, time_zone: str) -> pl.Expr:
+    known = local.dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
+    return known.dt.convert_time_zone("UTC").cast(UTC_TIME)
 
 
 def _local(time_format: str, stored_utc: datetime) -> pl.Expr:
