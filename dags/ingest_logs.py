@@ -13,8 +13,8 @@ running it again changes nothing.
 4. **publish** checks what was written, and commits to the ledger all that was not set aside. Until
    then nobody sees any of it.
 
-*If it fails:* nothing of the run is visible in the lake. Read the log of the red task, mend the
-cause and clear the task, or wait for the next hour: its objects are still new.
+*If it fails:* nothing of the failed batch is visible in the lake. Read the log of the red task,
+mend the cause and clear the task, or wait for the next hour: its objects are still new.
 """
 
 from datetime import timedelta
@@ -74,7 +74,8 @@ def ingest_logs():
 
         return write_batch(open_workspace(), **batch)
 
-    @task(outlets=[LAKE_EVENTS])
+    # A batch that cannot be written does not hold up the others.
+    @task(outlets=[LAKE_EVENTS], trigger_rule="all_done_min_one_success")
     def publish(written: list[dict], set_aside: list[str]) -> int:
         from include.ingest.pipeline import publish_batches
         from include.workspace import open_workspace
@@ -90,7 +91,7 @@ def ingest_logs():
 
     staged = stage.expand(batch=discover())
     written = write.expand(batch=learn_templates(staged))
-    publish(written, validate(staged)) >> clean_up()
+    [written, publish(written, validate(staged))] >> clean_up()
 
 
 ingest_logs()

@@ -108,11 +108,12 @@ def write_batch(workspace: Workspace, source: str, batch_id: str) -> BatchAddres
 
 def publish_batches(workspace: Workspace, written: list[BatchAddress], set_aside: list[str]) -> int:
     """Commit the written objects that were not set aside to the ledger; how many events."""
+    refused_before = set(set_aside)  # fails where the validation did, and there is no list
     manifests = _manifests(workspace, written)
     of_batch = {each.batch.batch_id: load_written(workspace, each.batch) for each in manifests}
     accounts = {
         each.batch.batch_id: [
-            account for account in each.readable if account.object.object_id not in set_aside
+            account for account in each.readable if account.object.object_id not in refused_before
         ]
         for each in manifests
     }
