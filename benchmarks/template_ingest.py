@@ -3,8 +3,9 @@
 From objects in the S3 gateway to committed events in the lake, by the steps of the DAG
 `ingest_logs`: discover, download, decode, header, validate, templates, Parquet, ledger. Two
 processes take the batches, one of HDFS and one of BGL at the default size of a batch, as
-Airflow's tasks would. What a step imports, Great Expectations above all, counts once a process;
-starting the stack and uploading do not count.
+Airflow's tasks would; the steps over all batches run in this one, the checks beside the writing, as
+in the DAG. What a step imports, Great Expectations above all, counts once a process; starting the
+stack and uploading do not count.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +85,17 @@ def _ingest() -> tuple[int, dict[str, float]]:
         lap("discover")
         staged = list(pool.map(_step, ["stage_batch"] * len(batches), batches))
         lap("stage")
-        validated = list(pool.map(_step, ["validate_batch"] * len(staged), staged))
-        lap("validate")
-        learnt = pipeline.learn_templates(space, validated)
-        lap("learn")
-        published = list(pool.map(_step, ["publish_batch"] * len(learnt), learnt))
-        lap("publish")
+        with ThreadPoolExecutor(1) as beside:
+            set_aside = beside.submit(pipeline.validate_batches, space, staged)
+            learnt = pipeline.learn_templates(space, staged)
+            written = list(pool.map(_step, ["write_batch"] * len(learnt), learnt))
+            lap("learn, write")
+        lap("wait for validate")
+    events = pipeline.publish_batches(space, written, set_aside.result())
+    lap("publish")
     pipeline.clear_staging(space)
     lap("clear")
-    return sum(batch["events"] for batch in published), steps
+    return events, steps
 
 
 def _step(name: str, address: dict[str, Any]) -> Any:

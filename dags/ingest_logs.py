@@ -5,11 +5,13 @@ Every hour, at ten past. Objects are known by key and ETag, so a run takes only 
 running it again changes nothing.
 
 1. **discover** lists new objects and cuts them into batches.
-2. **stage** reads a batch: decodes, splits into records, parses. Lines that do not parse go to the
-   quarantine with the reason.
-3. **validate** checks each batch; what fails is set aside and stays visible in `validations`.
-4. **learn_templates** extends each source's template catalogue by the new message shapes.
-5. **publish** writes the events with their template ids and commits them to the ledger at once.
+2. **stage** reads a batch: decodes, splits into records, parses, counts. Lines that do not parse go
+   to the quarantine with the reason.
+3. **validate** checks all objects; what fails is set aside and stays visible in `validations`.
+   Meanwhile **learn_templates** extends each source's template catalogue by the new message shapes,
+   and **write** reads each batch again and writes its events with their template ids.
+4. **publish** checks what was written, and commits to the ledger all that was not set aside. Until
+   then nobody sees any of it.
 
 *If it fails:* nothing of the failed batch is visible in the lake. Read the log of the red task,
 mend the cause and clear the task, or wait for the next hour: its objects are still new.
@@ -51,40 +53,45 @@ def ingest_logs():
 
         return stage_batch(open_workspace(), **batch)
 
-    @task(map_index_template=NAME_OF_BATCH)
-    def validate(staged: dict) -> dict:
-        from include.ingest.pipeline import validate_batch
+    @task
+    def validate(staged: list[dict]) -> list[str]:
+        from include.ingest.pipeline import validate_batches
         from include.workspace import open_workspace
 
-        return validate_batch(open_workspace(), **staged)
+        return validate_batches(open_workspace(), list(staged))
 
     @task
-    def learn_templates(validated: list[dict]) -> list[dict]:
+    def learn_templates(staged: list[dict]) -> list[dict]:
         from include.ingest.pipeline import learn_templates
         from include.workspace import open_workspace
 
-        return learn_templates(open_workspace(), list(validated))
+        return learn_templates(open_workspace(), list(staged))
 
-    @task(
-        outlets=[LAKE_EVENTS],
-        map_index_template=NAME_OF_BATCH,
-    )
-    def publish(learnt: dict) -> dict:
-        from include.ingest.pipeline import publish_batch
+    @task(map_index_template=NAME_OF_BATCH)
+    def write(batch: dict) -> dict:
+        from include.ingest.pipeline import write_batch
         from include.workspace import open_workspace
 
-        return publish_batch(open_workspace(), **learnt)
+        return write_batch(open_workspace(), **batch)
+
+    # A batch that cannot be written does not hold up the others.
+    @task(outlets=[LAKE_EVENTS], trigger_rule="all_done_min_one_success")
+    def publish(written: list[dict], set_aside: list[str]) -> int:
+        from include.ingest.pipeline import publish_batches
+        from include.workspace import open_workspace
+
+        return publish_batches(open_workspace(), list(written), set_aside)
 
     @task
-    def clean_up(published: list[dict]) -> None:
+    def clean_up() -> None:
         from include.ingest.pipeline import clear_staging
         from include.workspace import open_workspace
 
         clear_staging(open_workspace())
 
     staged = stage.expand(batch=discover())
-    learnt = learn_templates(validate.expand(staged=staged))
-    clean_up(publish.expand(learnt=learnt))
+    written = write.expand(batch=learn_templates(staged))
+    [written, publish(written, validate(staged))] >> clean_up()
 
 
 ingest_logs()

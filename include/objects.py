@@ -17,6 +17,8 @@ from minio.error import S3Error
 
 from include.settings import Settings
 
+NOT_THERE = {"NoSuchKey", "NoSuchObject"}
+
 
 class ByteStream(Protocol):
     """What a reader of an object needs: bytes in order, in bounded pieces."""
@@ -32,6 +34,10 @@ class StoredObject:
     etag: str
     size_bytes: int
     last_modified_utc: datetime
+
+
+class ReplacedObject(RuntimeError):
+    """The version of an object that was asked for is no longer there."""
 
 
 class ObjectStore:
@@ -59,17 +65,26 @@ class ObjectStore:
             )
 
     @contextmanager
-    def open(self, bucket: str, key: str) -> Iterator[ByteStream]:
-        """A stream over one object's bytes, closed with the context."""
-        response = self._client.get_object(bucket, key)
+    def open(self, bucket: str, key: str, etag: str | None = None) -> Iterator[ByteStream]:
+        """A stream over one object's bytes, closed with the context.
+
+        etag: the version to read, whichever there is where it is None. Raises ReplacedObject where
+        there is another one by now, or none.
+        """
+        condition: dict[str, str | list[str] | tuple[str]] = (
+            {"If-Match": f'"{etag}"'} if etag else {}
+        )
+        try:
+            response = self._client.get_object(bucket, key, request_headers=condition)
+        except S3Error as error:
+            if etag and error.code in {"PreconditionFailed", *NOT_THERE}:
+                raise ReplacedObject(f"{key} was replaced or removed after it was found") from error
+            raise
         try:
             yield response
         finally:
             response.close()
             response.release_conn()
-
-    def download(self, bucket: str, key: str, path: Path) -> None:
-        self._client.fget_object(bucket, key, str(path))
 
     def get_bytes(self, bucket: str, key: str) -> bytes:
         with self.open(bucket, key) as stream:
@@ -85,7 +100,7 @@ class ObjectStore:
         try:
             self._client.stat_object(bucket, key)
         except S3Error as error:
-            if error.code in {"NoSuchKey", "NoSuchObject"}:
+            if error.code in NOT_THERE:
                 return False
             raise
         return True

@@ -92,9 +92,10 @@ def ingest() -> Callable[[Workspace, str], int]:
             pipeline.stage_batch(space, **batch)
             for batch in pipeline.discover_batches(space, source)
         ]
-        validated = [pipeline.validate_batch(space, **batch) for batch in staged]
-        learnt = pipeline.learn_templates(space, validated)
-        return sum(pipeline.publish_batch(space, **batch)["events"] for batch in learnt)
+        set_aside = pipeline.validate_batches(space, staged)
+        learnt = pipeline.learn_templates(space, staged)
+        written = [pipeline.write_batch(space, **batch) for batch in learnt]
+        return pipeline.publish_batches(space, written, set_aside)
 
     return run
 

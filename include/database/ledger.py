@@ -41,6 +41,8 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class LakePart:
+    """The events of one object in a Parquet file, in which others may have theirs too."""
+
     path: str
     object_id: str
     source: str
@@ -87,11 +89,15 @@ def set_aside(conn: Connection, entries: Sequence[LedgerEntry], reason_of: dict[
 
 
 def superseded_parts(conn: Connection, source: str) -> list[str]:
-    """Addresses of the parts that no reader sees any more, since a newer version took over."""
+    """Addresses of the parts in which no reader sees an event any more, since newer versions of
+    all their objects took over."""
+    is_superseded = ObjectVersion.state == "superseded"
     query = (
         sa.select(models.LakePart.path)
         .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
-        .where(models.LakePart.source == source, ObjectVersion.state == "superseded")
+        .where(models.LakePart.source == source)
+        .group_by(models.LakePart.path)
+        .having(sa.func.bool_and(is_superseded))
         .order_by(models.LakePart.path)
     )
     return list(conn.scalars(query))
@@ -105,35 +111,33 @@ def forget_set_aside(conn: Connection, source: str) -> int:
     return conn.execute(gone).rowcount
 
 
-def parts_between(conn: Connection, source: str, start: datetime, end: datetime) -> list[str]:
-    """Addresses of the visible parts that may hold events with start <= event_time < end."""
-    query = (
-        sa.select(models.LakePart.path)
-        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
-        .where(
-            models.LakePart.source == source,
-            models.LakePart.hour_utc > start - HOUR,
-            models.LakePart.hour_utc < end,
-            ObjectVersion.state == "ingested",
-        )
-        .order_by(models.LakePart.path)
-    )
-    return list(conn.scalars(query))
+def parts_between(
+    conn: Connection, source: str, start: datetime, end: datetime
+) -> dict[str, list[str]]:
+    """Addresses of the parts that may hold visible events with start <= event_time < end, and the
+    keys of the objects whose events in them are visible."""
+    in_hours = (models.LakePart.hour_utc > start - HOUR, models.LakePart.hour_utc < end)
+    return _visible_parts(conn, models.LakePart.source == source, *in_hours)
 
 
-def parts_of_objects(conn: Connection, source: str, object_keys: set[str]) -> list[str]:
-    """Addresses of the visible parts with the events of these objects."""
+def parts_of_objects(conn: Connection, source: str, object_keys: set[str]) -> dict[str, list[str]]:
+    """Addresses of the parts with visible events of these objects, and whose they are."""
+    keys = ObjectVersion.object_key.in_(object_keys)
+    return _visible_parts(conn, ObjectVersion.source == source, keys)
+
+
+def _visible_parts(conn: Connection, *conditions: sa.ColumnElement[bool]) -> dict[str, list[str]]:
     query = (
-        sa.select(models.LakePart.path)
-        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
-        .where(
-            ObjectVersion.source == source,
-            ObjectVersion.object_key.in_(object_keys),
-            ObjectVersion.state == "ingested",
+        sa.select(
+            models.LakePart.path,
+            sa.func.array_agg(ObjectVersion.object_key),
         )
+        .join(ObjectVersion, ObjectVersion.object_id == models.LakePart.object_id)
+        .where(ObjectVersion.state == "ingested", *conditions)
+        .group_by(models.LakePart.path)
         .order_by(models.LakePart.path)
     )
-    return list(conn.scalars(query))
+    return {path: sorted(keys) for path, keys in conn.execute(query)}
 
 
 def span_of_events(conn: Connection, source: str) -> tuple[datetime, datetime] | None:

@@ -82,17 +82,18 @@ class LakePart(Table):
     __tablename__ = "lake_parts"
     __table_args__ = (
         sa.Index(None, "source", "hour_utc"),
-        {"comment": "The Parquet files of ingested objects: what readers of the lake see"},
+        {"comment": "Which events of which objects are in which Parquet file: what readers see"},
     )
     path: Mapped[str] = column("Key in the bucket of the lake", primary_key=True)
     object_id: Mapped[str] = mapped_column(
         sa.ForeignKey(ObjectVersion.object_id, ondelete="CASCADE"),
+        primary_key=True,
         index=True,
-        comment="The object version that the events come from",
+        comment="An object version that events in the file come from",
     )
     source: Mapped[str] = column("Name of the log source")
-    hour_utc: Mapped[datetime] = column("Hour that all its events lie in")
-    events: Mapped[int] = column("Events in the file")
+    hour_utc: Mapped[datetime] = column("Hour that all events in the file lie in")
+    events: Mapped[int] = column("Events of the object in the file")
 
 
 class Template(Table):

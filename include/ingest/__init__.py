@@ -8,5 +8,6 @@ Where do I go to…
   `include/sources`.
 - change how those fields become an event, or why a line is refused? `parse.py`, `times.py`.
 - see what a batch is and what is said of each object? `batches.py`.
-- change what is staged or published? `stage.py` and `publish.py`.
+- change what is counted when a batch is read first, or how it is written to the lake? `stage.py`
+  and `write.py`.
 """

@@ -1,4 +1,4 @@
-"""Batches: which objects one mapped task takes, and what became of each.
+"""Batches: which objects one mapped task takes, and what was read of each.
 
 A batch lives below `staging/<batch_id>/` in the lake bucket from discovery until its run ends, so
 that tasks hand each other an address and not data.
@@ -31,7 +31,7 @@ class BatchObject(BaseModel):
 
 
 class Batch(BaseModel):
-    """Objects of one source that are staged, validated and published together."""
+    """Objects of one source that are read together and become parts of the lake together."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class Batch(BaseModel):
 class ObjectAccount(BaseModel):
     """What reading one object gave: lines_read = events + lines_continued + lines_quarantined.
 
-    `failure` says why the object could not be read to its end; nothing of it is staged then.
+    `failure` says why the object could not be read to its end; nothing of it counts then.
     """
 
     model_config = ConfigDict(frozen=True)

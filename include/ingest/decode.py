@@ -9,7 +9,6 @@ else stays as it is, but for the line ends.
 from __future__ import annotations
 
 import codecs
-import gzip
 import zlib
 from collections.abc import Iterator
 from itertools import chain
@@ -30,6 +29,8 @@ LONGEST_LINE_BYTES = 4 * (LONGEST_LINE + 2)
 # A few bytes of Zstandard may stand for very many: small sips keep what comes out bounded.
 ZSTD_SIP_BYTES = 2**12
 GZIP_MAGIC = b"\x1f\x8b"
+# What zlib calls a stream with the header and the checksum of gzip.
+GZIP_WINDOW = 16 + zlib.MAX_WBITS
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 NEWLINE = ord("\n")
 
@@ -150,15 +151,21 @@ def _decompressed(stream: ByteStream) -> Iterator[bytes]:
 
 
 def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=stream) as unzipped:  # type: ignore[call-overload]
-        while True:
-            try:
-                block = unzipped.read(BLOCK_BYTES)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UnreadableObject(_damage("gzip", stream, str(error))) from error
-            if not block:
-                return
-            yield block
+    """By zlib itself: the module `gzip` reads eight kilobytes at a time."""
+    member = zlib.decompressobj(GZIP_WINDOW)
+    try:
+        while data := stream.read():
+            while data:
+                if block := member.decompress(data, BLOCK_BYTES):
+                    yield block
+                data = member.unconsumed_tail
+                # Zeros may follow a member, and another member.
+                if member.eof and (data := member.unused_data.lstrip(b"\0")):
+                    member = zlib.decompressobj(GZIP_WINDOW)
+        if not member.eof:
+            raise zlib.error("it ends in the middle of a member")
+    except zlib.error as error:
+        raise UnreadableObject(_damage("gzip", stream, str(error))) from error
 
 
 def _unzstd(stream: _FromStart) -> Iterator[bytes]:

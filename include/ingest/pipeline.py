@@ -11,9 +11,15 @@ import polars as pl
 
 from include.database import catalogue, ledger
 from include.ingest import batches
-from include.ingest.publish import write_events
 from include.ingest.stage import read_batch, shapes_key
 from include.ingest.validate import check_events, check_parsed, ledger_entry
+from include.ingest.write import (
+    checked_rows,
+    lake_parts,
+    load_written,
+    template_counts,
+    write_events,
+)
 from include.workspace import Workspace
 from ml.templates import merge_shapes
 
@@ -23,16 +29,6 @@ log = logging.getLogger(__name__)
 class BatchAddress(TypedDict):
     source: str
     batch_id: str
-
-
-class ValidatedBatch(BatchAddress):
-    """`accepted`: ids of the objects whose events may be published."""
-
-    accepted: list[str]
-
-
-class PublishedBatch(BatchAddress):
-    events: int
 
 
 def discover_batches(workspace: Workspace, source: str | None) -> list[BatchAddress]:
@@ -68,26 +64,27 @@ def stage_batch(workspace: Workspace, source: str, batch_id: str) -> BatchAddres
     return BatchAddress(source=source, batch_id=batch_id)
 
 
-def validate_batch(workspace: Workspace, source: str, batch_id: str) -> ValidatedBatch:
-    """Set aside the objects that cannot be read or fail a critical check; pass on the others."""
-    manifest = batches.load_manifest(workspace, batch_id)
-    refused = check_parsed(workspace, manifest)
-    _set_aside(workspace, manifest, refused)
-    accepted = [
-        account.object.object_id
-        for account in manifest.readable
-        if account.object.object_id not in refused
-    ]
-    return ValidatedBatch(source=source, batch_id=batch_id, accepted=accepted)
+def validate_batches(workspace: Workspace, staged: list[BatchAddress]) -> list[str]:
+    """Set aside the objects that cannot be read or fail a critical check; their ids."""
+    manifests = _manifests(workspace, staged)
+    unreadable = {
+        account.object.object_id: account.failure
+        for manifest in manifests
+        for account in manifest.accounts
+        if account.failure is not None
+    }
+    refused = unreadable | check_parsed(workspace, manifests)
+    _set_aside(workspace, manifests, refused)
+    return sorted(refused)
 
 
-def learn_templates(workspace: Workspace, validated: list[ValidatedBatch]) -> list[ValidatedBatch]:
-    """Extend the catalogues by the shapes of the validated batches; pass the batches on.
+def learn_templates(workspace: Workspace, staged: list[BatchAddress]) -> list[BatchAddress]:
+    """Extend the catalogues by the shapes of the staged batches; pass the batches on.
 
     The one step that is not parallel: it sees only distinct shapes, which are few.
     """
     by_source: dict[str, list[pl.DataFrame]] = defaultdict(list)
-    for address in validated:
+    for address in staged:
         batch = batches.load_batch(workspace, address["batch_id"])
         data = workspace.store.get_bytes(workspace.settings.bucket_lake, shapes_key(batch))
         by_source[address["source"]].append(pl.read_parquet(BytesIO(data)))
@@ -98,42 +95,63 @@ def learn_templates(workspace: Workspace, validated: list[ValidatedBatch]) -> li
             after = before.learn(merge_shapes(shapes))
             catalogue.save_catalogue(conn, before, after, by="ingest")
         log.info("%s: %d templates, %d before", source, len(after), len(before))
-    return [address for address in validated if address["accepted"]]
+    return staged
 
 
-def publish_batch(
-    workspace: Workspace, source: str, batch_id: str, accepted: list[str]
-) -> PublishedBatch:
-    """Write the accepted objects' events to the lake and commit them to the ledger."""
-    manifest = batches.load_manifest(workspace, batch_id)
+def write_batch(workspace: Workspace, source: str, batch_id: str) -> BatchAddress:
+    """Write a batch's events to the lake, where nobody sees them yet."""
     with workspace.engine.connect() as conn:
         known_templates = catalogue.load_catalogue(conn, source, workspace.source(source).masks)
-    accepted_accounts = [each for each in manifest.readable if each.object.object_id in accepted]
-    written = write_events(workspace, manifest.batch, accepted_accounts, known_templates)
-    refused = check_events(workspace, manifest, written.checked_rows())
-    _set_aside(workspace, manifest, refused)
-    published = [each for each in accepted_accounts if each.object.object_id not in refused]
-    with workspace.engine.begin() as conn:
-        entries = [ledger_entry(manifest, account) for account in published]
-        ledger.commit_batch(conn, entries, written.parts, written.counts)
-    return PublishedBatch(
-        source=source, batch_id=batch_id, events=sum(account.events for account in published)
-    )
+    write_events(workspace, batches.load_manifest(workspace, batch_id), known_templates)
+    return BatchAddress(source=source, batch_id=batch_id)
+
+
+def publish_batches(workspace: Workspace, written: list[BatchAddress], set_aside: list[str]) -> int:
+    """Commit the written objects that were not set aside to the ledger; how many events."""
+    refused_before = set(set_aside)  # fails where the validation did, and there is no list
+    manifests = _manifests(workspace, written)
+    of_batch = {each.batch.batch_id: load_written(workspace, each.batch) for each in manifests}
+    accounts = {
+        each.batch.batch_id: [
+            account for account in each.readable if account.object.object_id not in refused_before
+        ]
+        for each in manifests
+    }
+    rows = [row for key, of_key in accounts.items() for row in checked_rows(of_key, of_batch[key])]
+    refused = check_events(workspace, manifests, rows)
+    _set_aside(workspace, manifests, refused)
+    events = 0
+    for manifest in manifests:
+        batch = manifest.batch
+        entries = [
+            ledger_entry(manifest, account)
+            for account in accounts[batch.batch_id]
+            if account.object.object_id not in refused
+        ]
+        ids = [entry.object_id for entry in entries]
+        of_entries = of_batch[batch.batch_id].filter(pl.col("object_id").is_in(ids))
+        parts, counts = lake_parts(batch, of_entries), template_counts(of_entries)
+        with workspace.engine.begin() as conn:
+            ledger.commit_batch(conn, entries, parts, counts)
+        events += sum(entry.events for entry in entries)
+    return events
 
 
 def clear_staging(workspace: Workspace) -> None:
     batches.clear_staging(workspace)
 
 
-def _set_aside(workspace: Workspace, manifest: batches.Manifest, refused: dict[str, str]) -> None:
-    """Record the refused and the unreadable objects with the reason; they stay where they are."""
-    reasons = refused | {
-        account.object.object_id: account.failure
-        for account in manifest.accounts
-        if account.failure is not None
-    }
+def _manifests(workspace: Workspace, found: list[BatchAddress]) -> list[batches.Manifest]:
+    return [batches.load_manifest(workspace, address["batch_id"]) for address in found]
+
+
+def _set_aside(
+    workspace: Workspace, manifests: list[batches.Manifest], reasons: dict[str, str]
+) -> None:
+    """Record these objects with the reason for each id; they stay where they are."""
     entries = [
         ledger_entry(manifest, account)
+        for manifest in manifests
         for account in manifest.accounts
         if account.object.object_id in reasons
     ]

@@ -1,23 +1,23 @@
-"""The first half of ingest: objects in, parsed events and distinct message shapes out."""
+"""The first reading of a batch: what is in each object, and the distinct message shapes."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
+from io import BytesIO
 from typing import TypeVar
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.ingest.batches import Batch, BatchObject, Manifest, ObjectAccount, save_manifest
 from include.ingest.decode import UnreadableObject
 from include.ingest.parse import ParsedChunk, parse_chunks
 from include.ingest.times import CLOCK_SKEW
-from include.lake.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, REPEATING_PARSED
+from include.lake.schema import QUARANTINE_SCHEMA
+from include.objects import ReplacedObject
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml.templates import count_shapes, merge_shapes
@@ -28,46 +28,49 @@ Key = TypeVar("Key", str, datetime)
 
 
 def read_batch(workspace: Workspace, batch: Batch) -> Manifest:
-    """Read every object of a batch into the staging area and say what was read.
+    """Read every object of a batch and say what was read; quarantined lines and the distinct
+    shapes are stored, the events are not: `write_events` reads the objects again.
 
-    An object that cannot be read to its end is named in the manifest with the reason, and nothing
-    of it is staged. Memory is bounded by `settings.chunk_lines`, whatever the objects' size.
+    An object that cannot be read to its end is named in the manifest with the reason, and its
+    shapes do not count. Memory is bounded by `settings.chunk_lines`, whatever the objects' size.
     """
     source, store = workspace.source(batch.source), workspace.store
-    settings = workspace.settings
+    bucket = workspace.settings.bucket_lake
     shapes = [count_shapes(pl.Series("message", [], pl.String), source.masks)]
     accounts = []
-    with tempfile.TemporaryDirectory() as folder:
-        for member in batch.objects:
-            staging = _ObjectStaging(member, source, Path(folder))
-            try:
-                with store.open(settings.bucket_logs, member.key) as stream:
-                    for chunk in parse_chunks(
-                        stream, source, member.key, member.last_modified_utc, settings.chunk_lines
-                    ):
-                        staging.add(chunk)
-            except UnreadableObject as error:
-                log.warning("%s is set aside: %s", member.key, error)
-                accounts.append(ObjectAccount(object=member, failure=str(error)))
-                continue
-            finally:
-                staging.close()
-            store.put_file(settings.bucket_lake, staged_key(batch, member), staging.events_path)
-            if staging.account.lines_quarantined:
-                key = quarantine_key(source.name, member)
-                store.put_file(settings.bucket_lake, key, staging.quarantine_path)
-            accounts.append(staging.account)
-            shapes.append(staging.shapes)
-        shapes_path = Path(folder) / "shapes.parquet"
-        merge_shapes(shapes).write_parquet(shapes_path)
-        store.put_file(settings.bucket_lake, shapes_key(batch), shapes_path)
+    for member in batch.objects:
+        reading = _ObjectReading(member, source)
+        try:
+            for chunk in events_of(workspace, source, member):
+                reading.add(chunk)
+        except (UnreadableObject, ReplacedObject) as error:
+            log.warning("%s is set aside: %s", member.key, error)
+            accounts.append(ObjectAccount(object=member, failure=str(error)))
+            continue
+        if reading.account.lines_quarantined:
+            store.put_bytes(bucket, quarantine_key(source.name, member), reading.quarantine())
+        accounts.append(reading.account)
+        shapes.append(reading.shapes)
+    stored = BytesIO()
+    merge_shapes(shapes).write_parquet(stored)
+    store.put_bytes(bucket, shapes_key(batch), stored.getvalue())
     manifest = Manifest(batch=batch, accounts=accounts)
     save_manifest(workspace, manifest)
     return manifest
 
 
-def staged_key(batch: Batch, member: BatchObject) -> str:
-    return f"{batch.folder}{member.object_id}.parquet"
+def events_of(
+    workspace: Workspace, source: LogSource, member: BatchObject
+) -> Iterator[ParsedChunk]:
+    """The events of an object version, chunk by chunk.
+
+    Raises UnreadableObject where it is damaged, ReplacedObject where it is not there any more.
+    """
+    settings = workspace.settings
+    with workspace.store.open(settings.bucket_logs, member.key, member.etag) as stream:
+        yield from parse_chunks(
+            stream, source, member.key, member.last_modified_utc, settings.chunk_lines
+        )
 
 
 def shapes_key(batch: Batch) -> str:
@@ -79,33 +82,27 @@ def quarantine_key(source: str, member: BatchObject) -> str:
     return f"quarantine/source={source}/{member.object_id}.parquet"
 
 
-class _ObjectStaging:
-    """The files and the account of one object, growing chunk by chunk."""
+class _ObjectReading:
+    """The account of one object, its shapes and its quarantine, growing chunk by chunk."""
 
-    def __init__(self, member: BatchObject, source: LogSource, folder: Path) -> None:
+    def __init__(self, member: BatchObject, source: LogSource) -> None:
         self.account = ObjectAccount(object=member)
         self.masks = source.masks
         self.shapes = count_shapes(pl.Series("message", [], pl.String), self.masks)
-        self.events_path = folder / f"{member.object_id}.parquet"
-        self.quarantine_path = folder / f"{member.object_id}.quarantine.parquet"
-        # Read once, by the next task, and deleted: speed before size.
-        self._events = pq.ParquetWriter(
-            self.events_path, PARSED_SCHEMA, compression="lz4", use_dictionary=REPEATING_PARSED
-        )
-        self._quarantine = pq.ParquetWriter(
-            self.quarantine_path, QUARANTINE_SCHEMA, compression="zstd"
-        )
+        self._packed = BytesIO()
+        self._quarantine = pq.ParquetWriter(self._packed, QUARANTINE_SCHEMA, compression="zstd")
 
     def add(self, chunk: ParsedChunk) -> None:
-        events, quarantined = chunk.events, chunk.quarantined
-        self._events.write_table(_table(events, PARSED_SCHEMA))
-        self._quarantine.write_table(_table(quarantined, QUARANTINE_SCHEMA))
-        self.shapes = merge_shapes([self.shapes, count_shapes(events["message"], self.masks)])
+        if len(chunk.quarantined):
+            rows = chunk.quarantined.select(QUARANTINE_SCHEMA.names)
+            self._quarantine.write_table(rows.to_arrow().cast(QUARANTINE_SCHEMA))
+        self.shapes = merge_shapes([self.shapes, count_shapes(chunk.events["message"], self.masks)])
         self.account = _grown(self.account, chunk)
 
-    def close(self) -> None:
-        self._events.close()
+    def quarantine(self) -> bytes:
+        """The quarantined lines as Parquet; ends the reading."""
         self._quarantine.close()
+        return self._packed.getvalue()
 
 
 def _grown(account: ObjectAccount, chunk: ParsedChunk) -> ObjectAccount:
@@ -144,7 +141,3 @@ def _summed(one: dict[Key, int], other: dict[Key, int]) -> dict[Key, int]:
     total = Counter(one)
     total.update(other)
     return dict(sorted(total.items()))
-
-
-def _table(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
-    return frame.select(schema.names).to_arrow().cast(schema)

@@ -1,8 +1,13 @@
-"""The checks of ingest: each object of a batch against the suites of `include.quality`."""
+"""The checks of ingest: every object of a run against the suites of `include.quality`.
+
+All batches of a run are checked at once: importing Great Expectations takes longer than checking.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 
 from include.database import ledger, validations
 from include.ingest.batches import Manifest, ObjectAccount
@@ -14,19 +19,32 @@ from include.workspace import Workspace
 HISTORY = timedelta(days=14)
 
 
-def check_parsed(workspace: Workspace, manifest: Manifest) -> dict[str, str]:
+def check_parsed(workspace: Workspace, manifests: Sequence[Manifest]) -> dict[str, str]:
     """Check the objects that could be read; the refused ones, by id, with the reason."""
-    source = manifest.batch.source
-    accounts = [account for account in manifest.readable if account.lines_read]
+    by_source: dict[str, list[ObjectAccount]] = {}
+    for manifest in manifests:
+        accounts = [account for account in manifest.readable if account.lines_read]
+        by_source.setdefault(manifest.batch.source, []).extend(accounts)
+    rows = [
+        row
+        for source, accounts in by_source.items()
+        if accounts
+        for row in _parsed_rows(workspace, source, accounts)
+    ]
+    return _kept(workspace, manifests, check("parsed", rows)) if rows else {}
+
+
+def _parsed_rows(
+    workspace: Workspace, source: str, accounts: Sequence[ObjectAccount]
+) -> list[dict[str, object]]:
+    """The table of the suite `parsed`, one row an object."""
     hours = [hour for account in accounts for hour in account.hourly_events]
-    if not accounts:
-        return {}
     with workspace.engine.connect() as conn:
         usual = ledger.severity_counts(conn, source)
         history = (
             ledger.object_volumes(conn, source, min(hours) - HISTORY, max(hours)) if hours else {}
         )
-    rows = [
+    return [
         {
             "object_id": account.object.object_id,
             "parsed_share": 1 - account.lines_quarantined / account.lines_read,
@@ -38,43 +56,53 @@ def check_parsed(workspace: Workspace, manifest: Manifest) -> dict[str, str]:
         }
         for account in accounts
     ]
-    return _kept(workspace, manifest, check("parsed", rows))
 
 
 def check_events(
-    workspace: Workspace, manifest: Manifest, rows: list[dict[str, object]]
+    workspace: Workspace, manifests: Sequence[Manifest], rows: Sequence[dict[str, object]]
 ) -> dict[str, str]:
     """Check what was written for each object; the refused ones, by id, with the reason."""
-    return _kept(workspace, manifest, check("events", rows)) if rows else {}
+    return _kept(workspace, manifests, check("events", rows)) if rows else {}
 
 
-def _kept(workspace: Workspace, manifest: Manifest, report: QualityReport) -> dict[str, str]:
+def _kept(
+    workspace: Workspace, manifests: Sequence[Manifest], report: QualityReport
+) -> dict[str, str]:
     """Keep the results as rows and as pages, and give back what is refused."""
-    batch = manifest.batch
-    keys = {member.object_id: member.key for member in batch.objects}
-    with workspace.engine.begin() as conn:
-        validations.record(
-            conn,
-            [
-                validations.ValidationRow(
-                    source=batch.source,
-                    batch_id=batch.batch_id,
-                    object_id=result.object_id,
-                    object_key=keys[result.object_id],
-                    layer=result.layer,
-                    expectation=result.expectation,
-                    severity=result.severity,
-                    passed=result.passed,
-                    reason=result.reason,
-                )
-                for result in report.results
-            ],
+    of_object = {
+        member.object_id: (manifest.batch, member.key)
+        for manifest in manifests
+        for member in manifest.batch.objects
+    }
+    rows = []
+    for result in report.results:
+        batch, key = of_object[result.object_id]
+        rows.append(
+            validations.ValidationRow(
+                source=batch.source,
+                batch_id=batch.batch_id,
+                object_id=result.object_id,
+                object_key=key,
+                layer=result.layer,
+                expectation=result.expectation,
+                severity=result.severity,
+                passed=result.passed,
+                reason=result.reason,
+            )
         )
+    with workspace.engine.begin() as conn:
+        validations.record(conn, rows)
     layer = report.results[0].layer
     for path, content in report.pages.items():
-        key = f"quality/{batch.source}/{batch.batch_id}/{layer}/{path}"
+        key = f"quality/{_run_id(manifests)}/{layer}/{path}"
         workspace.store.put_bytes(workspace.settings.bucket_docs, key, content)
     return report.refused
+
+
+def _run_id(manifests: Sequence[Manifest]) -> str:
+    """The same for the same batches, so that pages of a second run replace those of the first."""
+    batch_ids = sorted(manifest.batch.batch_id for manifest in manifests)
+    return sha256("".join(batch_ids).encode()).hexdigest()[:16]
 
 
 def ledger_entry(manifest: Manifest, account: ObjectAccount) -> ledger.LedgerEntry:

@@ -36,14 +36,14 @@ def read_events(
     ledger says is published is seen.
     """
     with workspace.engine.connect() as conn:
-        paths = ledger.parts_between(conn, source, start, end)
+        parts = ledger.parts_between(conn, source, start, end)
     stored = ["parameters" if name == NUMBERS else name for name in columns]
 
-    def read(path: str) -> pl.DataFrame:
-        data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
-        table = pq.read_table(BytesIO(data), columns=stored, schema=EVENT_SCHEMA)
+    def read(part: tuple[str, list[str]]) -> pl.DataFrame:
+        path, object_keys = part
         within = pl.col("event_time").is_between(start, end, closed="left")
-        return with_numbers(pl.DataFrame(table).filter(within))
+        events = _read_part(workspace, path, object_keys, [*stored, "event_time"])
+        return with_numbers(events.filter(within).select(stored))
 
     def with_numbers(events: pl.DataFrame) -> pl.DataFrame:
         if NUMBERS not in columns:
@@ -51,7 +51,7 @@ def read_events(
         return events.with_columns(numbers_of(events["parameters"])).select(columns)
 
     with ThreadPoolExecutor(READERS) as pool:
-        frames = list(pool.map(read, paths))
+        frames = list(pool.map(read, parts.items()))
     empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(stored))
     return pl.concat([with_numbers(empty), *frames])
 
@@ -67,17 +67,25 @@ def messages_at(
         addresses, schema={"object_key": pl.String, "line_number": pl.Int64}, orient="row"
     ).unique()
     with workspace.engine.connect() as conn:
-        paths = ledger.parts_of_objects(conn, source, set(wanted["object_key"]))
+        parts = ledger.parts_of_objects(conn, source, set(wanted["object_key"]))
 
-    def read(path: str) -> pl.DataFrame:
-        data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
-        columns = ["object_key", "line_number", "message"]
-        table = pq.read_table(BytesIO(data), columns=columns, schema=EVENT_SCHEMA)
-        return pl.DataFrame(table).join(wanted, on=["object_key", "line_number"], how="semi")
+    def read(part: tuple[str, list[str]]) -> pl.DataFrame:
+        events = _read_part(workspace, *part, ["object_key", "line_number", "message"])
+        return events.join(wanted, on=["object_key", "line_number"], how="semi")
 
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(read, paths))
+        found = list(pool.map(read, parts.items()))
     return {(key, line): message for frame in found for key, line, message in frame.rows()}
+
+
+def _read_part(
+    workspace: Workspace, path: str, object_keys: list[str], columns: list[str]
+) -> pl.DataFrame:
+    """The events of these objects in a part: others in it may be superseded or refused."""
+    data = workspace.store.get_bytes(workspace.settings.bucket_lake, path)
+    needed = list(dict.fromkeys([*columns, "object_key"]))
+    table = pq.read_table(BytesIO(data), columns=needed, schema=EVENT_SCHEMA)
+    return pl.DataFrame(table).filter(pl.col("object_key").is_in(object_keys))
 
 
 def read_windows(

@@ -43,5 +43,6 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 
 # Of columns with few values Parquet keeps a dictionary; one of messages or numbers would only grow.
-REPEATING_PARSED = ["source", "host", "severity", "component", "object_key"]
-REPEATING = [*REPEATING_PARSED, "template_id"]
+REPEATING = ["source", "host", "severity", "component", "object_key", "template_id"]
+# Of numbers that mostly grow by little, it keeps the differences.
+GROWING = ["event_time", "line_number"]

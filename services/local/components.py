@@ -210,7 +210,8 @@ class Gateway(Component):
             str(BIN / "juicefs"),
             *("gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--no-usage-report"),
             "--no-agent",
-            *("--cache-dir", str(self.data / "cache"), "--cache-size", "256"),
+            # A cache on the disk that the objects are on would only write each of them twice.
+            *("--cache-dir", str(self.data / "cache"), "--cache-size", "0"),
             *("--metrics", f"127.0.0.1:{self.state.ports['gateway_metrics']}"),
             *("--backup-meta", "0"),
             *(self.meta, self.address),

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.ingest import pipeline
-from include.lake.events import read_events, read_windows
+from include.lake.events import messages_at, read_events, read_windows
 from include.scoring import score_night
 from include.training import promote_best, train_candidate
 from include.workspace import Workspace, open_workspace
@@ -54,11 +54,12 @@ def ingest(space: Workspace, name: str) -> int:
     staged = [
         pipeline.stage_batch(space, **batch) for batch in pipeline.discover_batches(space, name)
     ]
-    validated = [pipeline.validate_batch(space, **batch) for batch in staged]
-    learnt = pipeline.learn_templates(space, validated)
-    published = [pipeline.publish_batch(space, **batch) for batch in learnt]
+    set_aside = pipeline.validate_batches(space, staged)
+    learnt = pipeline.learn_templates(space, staged)
+    written = [pipeline.write_batch(space, **batch) for batch in learnt]
+    events = pipeline.publish_batches(space, written, set_aside)
     pipeline.clear_staging(space)
-    return sum(batch["events"] for batch in published)
+    return events
 
 
 def ledger_rows(space: Workspace, name: str) -> dict[str, sa.RowMapping]:
@@ -119,6 +120,48 @@ def test_a_grown_object_takes_the_place_of_its_earlier_version(
     assert events_of(space, named) == [(f"{named}/a.log", 1), (f"{named}/a.log", 2)]
 
 
+def test_objects_of_one_hour_share_a_part_and_only_what_is_published_of_it_is_seen(
+    space: Workspace, named: str, put: Callable[[str, bytes], None]
+) -> None:
+    put("a.log", GOOD.format(n=1).encode())
+    put("b.log", GOOD.format(n=2).encode())
+    put("bad.log", (GOOD.format(n=3) + 9 * "this is no log\n").encode())
+    ingest(space, named)
+    parts = list(space.store.list(space.settings.bucket_lake, f"events/source={named}/"))
+    assert len(parts) == 1
+    assert events_of(space, named) == [(f"{named}/a.log", 1), (f"{named}/b.log", 1)]
+    put("a.log", (GOOD.format(n=1) + GOOD.format(n=4)).encode())
+    ingest(space, named)
+    assert events_of(space, named) == [
+        (f"{named}/a.log", 1),
+        (f"{named}/a.log", 2),
+        (f"{named}/b.log", 1),
+    ]
+    assert messages_at(space, named, [(f"{named}/bad.log", 1)]) == {}
+
+
+@pytest.mark.parametrize("step", ["stage", "write"])
+def test_an_object_that_is_replaced_meanwhile_waits_for_the_next_run(
+    space: Workspace, named: str, put: Callable[[str, bytes], None], step: str
+) -> None:
+    replaced, other = f"{step}/a.log", f"{step}/b.log"
+    put(replaced, GOOD.format(n=1).encode())
+    put(other, GOOD.format(n=2).encode())
+    grown = (GOOD.format(n=1) + GOOD.format(n=3)).encode()
+    found = pipeline.discover_batches(space, named)
+    if step == "stage":
+        put(replaced, grown)
+    staged = [pipeline.stage_batch(space, **batch) for batch in found]
+    put(replaced, grown)
+    set_aside = pipeline.validate_batches(space, staged)
+    learnt = pipeline.learn_templates(space, staged)
+    written = [pipeline.write_batch(space, **batch) for batch in learnt]
+    assert pipeline.publish_batches(space, written, set_aside) == 1
+    assert {f"{replaced}:set_aside", f"{other}:ingested"} <= ledger_rows(space, named).keys()
+    assert ingest(space, named) == 2
+    assert f"{replaced}:ingested" in ledger_rows(space, named)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -148,8 +191,10 @@ def test_what_a_killed_publish_left_is_not_seen_and_is_replaced(
 ) -> None:
     put("a.log", GOOD.format(n=1).encode())
     (batch,) = pipeline.discover_batches(space, named)
-    validated = pipeline.validate_batch(space, **pipeline.stage_batch(space, **batch))
-    (learnt,) = pipeline.learn_templates(space, [validated])
+    staged = [pipeline.stage_batch(space, **batch)]
+    set_aside = pipeline.validate_batches(space, staged)
+    (learnt,) = pipeline.learn_templates(space, staged)
+    written = [pipeline.write_batch(space, **learnt)]
     with monkeypatch.context() as patch:
 
         def killed(*args: object) -> None:
@@ -157,11 +202,12 @@ def test_what_a_killed_publish_left_is_not_seen_and_is_replaced(
 
         patch.setattr(pipeline.ledger, "commit_batch", killed)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.publish_batch(space, **learnt)
+            pipeline.publish_batches(space, written, set_aside)
     parts = list(space.store.list(space.settings.bucket_lake, f"events/source={named}/"))
     assert len(parts) == 1
     assert events_of(space, named) == []
-    pipeline.publish_batch(space, **learnt)
+    written = [pipeline.write_batch(space, **learnt)]
+    pipeline.publish_batches(space, written, set_aside)
     again = list(space.store.list(space.settings.bucket_lake, f"events/source={named}/"))
     assert [(part.key, part.etag) for part in again] == [(part.key, part.etag) for part in parts]
     assert events_of(space, named) == [(f"{named}/a.log", 1)]

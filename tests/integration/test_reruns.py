@@ -99,7 +99,7 @@ def test_killed_tasks_leave_what_undisturbed_ones_leave(
 ) -> None:
     space = open_workspace()
     forget(space)
-    victims = {"ingest_logs": ["stage", "publish"], "train_detectors": ["train"]}
+    victims = {"ingest_logs": ["stage", "write", "publish"], "train_detectors": ["train"]}
     victims["score_nightly"] = ["score"]
     for dag_id, conf in RUNS.items():
         run_id = airflow.trigger(dag_id, conf)

@@ -49,7 +49,7 @@ def publish(conn: Connection, *entries: LedgerEntry) -> None:
 
 
 def visible(conn: Connection, source: str = "disk") -> list[str]:
-    return ledger.parts_between(conn, source, NINE, NINE + HOUR)
+    return list(ledger.parts_between(conn, source, NINE, NINE + HOUR))
 
 
 def everything(conn: Connection) -> list[list[object]]:
@@ -148,9 +148,25 @@ def test_parts_are_found_by_hour(
     one = entry()
     parts = [part(one, NINE + number * HOUR) for number in (-1, 0, 1)]
     ledger.commit_batch(conn, [one], parts, [])
-    assert ledger.parts_between(conn, "disk", start, end) == [
-        f"{one.object_id}/{hour:02}.parquet" for hour in hours
-    ]
+    assert ledger.parts_between(conn, "disk", start, end) == {
+        f"{one.object_id}/{hour:02}.parquet": ["a.log"] for hour in hours
+    }
+
+
+def test_of_a_part_that_objects_share_only_the_visible_ones_are_seen(conn: Connection) -> None:
+    def shared(of: LedgerEntry) -> LakePart:
+        return replace(part(of), path="shared.parquet")
+
+    one, other = entry("a.log"), entry("b.log")
+    ledger.commit_batch(conn, [one, other], [shared(one), shared(other)], [])
+    window = (NINE, NINE + HOUR)
+    assert ledger.parts_between(conn, "disk", *window) == {"shared.parquet": ["a.log", "b.log"]}
+    assert ledger.parts_of_objects(conn, "disk", {"b.log"}) == {"shared.parquet": ["b.log"]}
+    publish(conn, entry("a.log", etag="2"))
+    assert ledger.parts_between(conn, "disk", *window)["shared.parquet"] == ["b.log"]
+    assert ledger.superseded_parts(conn, "disk") == []
+    publish(conn, entry("b.log", etag="2"))
+    assert ledger.superseded_parts(conn, "disk") == ["shared.parquet"]
 
 
 def test_figures_count_only_what_is_seen(conn: Connection) -> None:

@@ -71,6 +71,25 @@ def test_down_leaves_nothing_and_up_again_makes_the_same(empty_database: str) ->
         assert relations(conn) == before
 
 
+def test_rows_outlive_the_way_up_and_parts_of_several_objects_do_not_bar_the_way_down(
+    empty_database: str,
+) -> None:
+    entry = "INSERT INTO loganalyzer.events_ledger VALUES (:id, 's', :id, '1', 1, 'ingested', NULL"
+    entry += ", 1, 1, 0, 0, '{}', '{}', now(), now(), 'b')"
+    part = "INSERT INTO loganalyzer.lake_parts VALUES ('part', :id, 's', now(), 1)"
+    for revision, object_id in (("0003", "one"), ("head", "other")):
+        db.migrate(empty_database, revision)
+        with connected(empty_database) as conn, conn.begin():
+            for statement in (entry, part):
+                conn.execute(sa.text(statement), {"id": object_id})
+    with connected(empty_database) as conn:
+        held = conn.scalars(sa.text("SELECT object_id FROM loganalyzer.lake_parts ORDER BY 1"))
+        assert held.all() == ["one", "other"]
+    db.migrate(empty_database, "base")
+    with connected(empty_database) as conn:
+        assert relations(conn) == set()
+
+
 def test_migrating_again_changes_nothing(empty_database: str) -> None:
     db.migrate(empty_database)
     with connected(empty_database) as conn:

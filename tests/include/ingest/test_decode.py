@@ -35,6 +35,10 @@ def stored(text: str) -> dict[str, bytes]:
         "a byte order mark": b"\xef\xbb\xbf" + data,
         "gzip": gzip.compress(data),
         "gzip in two members": gzip.compress(data[:9]) + gzip.compress(data[9:]),
+        "gzip with zeros after its members": gzip.compress(data[:9])
+        + bytes(7)
+        + gzip.compress(data[9:])
+        + bytes(7),
         "zstandard": zstd(data),
         "zstandard in frames, one of them empty": zstd(b"") + zstd(data[:1]) + zstd(data[1:]),
         "utf-16": text.encode("utf-16"),

@@ -268,6 +268,15 @@ def test_time_zones(zone: str, text: str, wanted: datetime, parse: Parse) -> Non
     assert found.events["event_time"].to_list() == [wanted]
 
 
+@pytest.mark.parametrize("first", ["", ",5", ",123", ".123456", ".123456789"])
+def test_fractions_of_a_second_may_have_any_width(first: str, parse: Parse) -> None:
+    fractions = {first: None, "": 0, ",5": 500_000, ",123": 123_000, ".123456": 123_456}
+    fractions |= {".123456789": 123_456, ".000001Z": 1}
+    text = "".join(f"2024-07-01 12:00:00{fraction} INFO x\n" for fraction in fractions)
+    found = parse(text).events["event_time"].dt.microsecond()
+    assert found.to_list() == list(fractions.values())
+
+
 @pytest.mark.parametrize(
     ("format", "line", "reason"),
     [
