@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--scale-lines", type=int, default=20_000_000)
-    parser.add_argument("--ingest-lines", type=int, default=5_000_000)
+    parser.add_argument("--ingest-lines", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     measure_scale(options.data, options.scale_lines)

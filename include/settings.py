@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         description="folders of log source files, separated as in PATH; later ones win",
     )
     batch_bytes: int = Field(
-        default=256 * 2**20, gt=0, description="stored bytes of objects that one mapped task takes"
+        default=64 * 2**20, gt=0, description="stored bytes of objects that one mapped task takes"
     )
     chunk_lines: int = Field(
         default=250_000, gt=0, description="lines held in memory at a time while an object is read"
