@@ -72,10 +72,9 @@ class Ensemble:
     members than the oddest normal window was to all together. What is odder is an anomaly whatever
     else is said.
 
-    members: families; by default `OF_NORMAL` where all windows it is fitted on are normal, and
-        `OF_ANYTHING` where some may not be: what other families are shown once they take for
-        normal. `lstm` and `bert` are left out where there are fewer than `LEAST_FOR_NETWORKS`
-        windows.
+    members: families; by default `OF_NORMAL` where all windows it is fitted on are normal, without
+        networks where there are fewer than `LEAST_FOR_NETWORKS` windows, and `OF_ANYTHING` where
+        some may not be: what other families are shown once they take for normal.
     anomalous: how many of the windows it is fitted on may be anomalous.
     odd: known anomalies, none of them among the windows it is fitted on. `LEAST_KNOWN` or more
         teach weights, by which surprises are multiplied: those with the highest average precision
@@ -120,7 +119,9 @@ class Ensemble:
 
     def names_for(self, windows: int) -> tuple[str, ...]:
         """The members where so many windows are there to learn from."""
-        names = tuple(self.members or (OF_ANYTHING if self.anomalous else OF_NORMAL))
+        if self.members:
+            return tuple(self.members)
+        names = OF_ANYTHING if self.anomalous else OF_NORMAL
         return tuple(name for name in names if name in CHEAP or windows >= LEAST_FOR_NETWORKS)
 
     def score(self, windows: Windows) -> Floats:

@@ -27,6 +27,7 @@ def test_the_members_follow_from_what_there_is_to_learn_from() -> None:
     assert Ensemble().names_for(LEAST_FOR_NETWORKS) == ("novelty", "one_class_svm", "lstm")
     assert Ensemble().names_for(LEAST_FOR_NETWORKS - 1) == ("novelty", "one_class_svm")
     assert Ensemble(anomalous=1).names_for(10_000) == ("novelty", "isolation_forest")
+    assert Ensemble(members=["bert"]).names_for(20) == ("bert",)
 
 
 def test_what_one_member_alone_sees_is_found(ensemble: Ensemble) -> None:
