@@ -22,7 +22,7 @@ FAMILIES = {
     "ensemble": "ml.detectors.ensemble:Ensemble",
 }
 # Trained where nobody chooses; the first is taken where no label tells which is best.
-DEFAULT_FAMILIES = ("ensemble", "novelty")
+DEFAULT_FAMILIES = ("novelty", "ensemble")
 
 
 def create(name: str, anomalous: int = 0, seed: int = 0, odd: Windows | None = None) -> Detector:
