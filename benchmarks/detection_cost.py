@@ -54,8 +54,8 @@ class DeepLog(nn.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--sessions", type=int, default=1_000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--sessions", type=int, default=500)
     options = parser.parse_args()
     folder = options.data / "hdfs"
     train, test = (
