@@ -16,8 +16,8 @@ from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
 
-# Past so many distinct count vectors the exact machine takes longer to fit than random features,
-# and its time grows with the square: 1.7 s against 1.3 s here, 10 s against 2.9 s at twice as many.
+# Past so many distinct count vectors the exact machine takes longer to fit than random features do,
+# and its time grows with the square of their number.
 MOST_EXACT = 20_000
 FEATURES = 1024
 # Windows whose kernels or features are computed at a time: bounds memory.
