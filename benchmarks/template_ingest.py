@@ -2,10 +2,9 @@
 
 From objects in the S3 gateway to committed events in the lake, by the steps of the DAG
 `ingest_logs`: discover, download, decode, header, validate, templates, Parquet, ledger. Two
-processes take the batches, one of HDFS and one of BGL at the default size of a batch, as
-Airflow's tasks would; the steps over all batches run in this one, the checks beside the writing, as
-in the DAG. What a step imports, Great Expectations above all, counts once a process; starting the
-stack and uploading do not count.
+processes take the batches, of their default size, as Airflow's tasks would; the steps over all
+batches run in this one, the checks beside the writing, as in the DAG. What a step imports, Great
+Expectations above all, counts once a process; starting the stack and uploading do not count.
 """
 
 from __future__ import annotations

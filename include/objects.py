@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Protocol
 
 from minio import Minio
@@ -89,9 +88,6 @@ class ObjectStore:
     def get_bytes(self, bucket: str, key: str) -> bytes:
         with self.open(bucket, key) as stream:
             return stream.read()
-
-    def put_file(self, bucket: str, key: str, path: Path) -> None:
-        self._client.fput_object(bucket, key, str(path))
 
     def put_bytes(self, bucket: str, key: str, data: bytes) -> None:
         self._client.put_object(bucket, key, BytesIO(data), len(data))

@@ -61,7 +61,7 @@ def running(airflow_stack: Stack) -> Stack:
     space = open_workspace()
     for path in simulation.files:
         key = str(path.relative_to(simulation.folder))
-        space.store.put_file(space.settings.bucket_logs, key, path)
+        space.store.put_bytes(space.settings.bucket_logs, key, path.read_bytes())
     return airflow_stack
 
 
