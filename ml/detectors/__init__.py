@@ -7,12 +7,13 @@ Where do I go to…
 - turn scores into decisions? `ml.thresholds`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import BaseDistribution
 
 from ml.windows import Windows
 
@@ -31,7 +32,12 @@ class Detector(Protocol):
 
     One that comes by out-of-fold scores of its windows while it is fitted keeps them, shape (n,),
     as `normal_scores_`, so that nobody fits it again for them.
+
+    SEARCH_SPACE: the parameters of the constructor that are worth tuning, and where to look; each
+    has a default that lies within. Empty where there is nothing to tune.
     """
+
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]]
 
     def fit(self, windows: Windows) -> Self:
         """Learn from at least one window. Raises ValueError when given none."""

@@ -1,14 +1,15 @@
 """What stands between: a network that fills in hidden events from those around them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 import torch
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -58,11 +59,29 @@ class Bert:
 
     encoder: a pretrained encoder of texts, a folder or the name of one on a hub; the default
         hashes words and needs none.
+    hidden: the size of the network's states. layers: of attention.
+    volume_weight: of the second task.
     seed: networks start at random; the same seed gives the same network on the same machine.
     """
 
-    def __init__(self, encoder: str | None = None, seed: int = 0) -> None:
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "hidden": IntDistribution(16, 64, step=16),
+        "layers": IntDistribution(1, 2),
+        "volume_weight": FloatDistribution(0.01, 1.0, log=True),
+    }
+
+    def __init__(
+        self,
+        encoder: str | None = None,
+        hidden: int = HIDDEN,
+        layers: int = LAYERS,
+        volume_weight: float = VOLUME_WEIGHT,
+        seed: int = 0,
+    ) -> None:
         self.encoder = encoder
+        self.hidden = hidden
+        self.layers = layers
+        self.volume_weight = volume_weight
         self.seed = seed
 
     def fit(self, windows: Windows) -> Self:
@@ -73,11 +92,15 @@ class Bert:
         self.vectors_ = text_vectors(self.vocabulary_, windows.texts, self.encoder)
         self._hiding = torch.Generator().manual_seed(self.seed)
         with reproducible(self.seed):
-            self.network_ = HiddenEvents(*self.vectors_.shape).to(device())
+            self.network_ = self._new_network().to(device())
             sequences = Sequences.of(windows, self.vocabulary_)
             rng = np.random.default_rng(self.seed)
             train(self.network_, sequences, self._loss, MOST_STEPS, rng)
         return self
+
+    def _new_network(self) -> "HiddenEvents":
+        templates, features = self.vectors_.shape
+        return HiddenEvents(templates, features, self.hidden, self.layers)
 
     def score(self, windows: Windows) -> Floats:
         with reproducible():
@@ -113,7 +136,7 @@ class Bert:
         rows = torch.arange(len(codes), device=codes.device).repeat_interleave(counts)
         filled_in = torch.zeros(len(codes), device=codes.device).index_add(0, rows, losses) / counts
         volume = ((first - first.mean(dim=0)) ** 2).mean(dim=1)
-        loss: torch.Tensor = filled_in + VOLUME_WEIGHT * volume
+        loss: torch.Tensor = filled_in + self.volume_weight * volume
         return loss
 
     def _drawn(self, *shape: int) -> torch.Tensor:
@@ -137,7 +160,8 @@ class Bert:
                 yield pieces, kinds, surprise
 
     def save(self, folder: Path) -> None:
-        learnt = {"encoder": self.encoder, "vocabulary": self.vocabulary_}
+        chosen = {"encoder": self.encoder, "hidden": self.hidden, "layers": self.layers}
+        learnt = {"chosen": chosen, "vocabulary": self.vocabulary_}
         (folder / "bert.json").write_text(json.dumps(learnt))
         np.savez_compressed(folder / "vectors.npz", vectors=self.vectors_)
         self.ranges_.table.write_parquet(folder / "ranges.parquet")
@@ -146,11 +170,11 @@ class Bert:
     @classmethod
     def load(cls, folder: Path) -> Self:
         learnt = json.loads((folder / "bert.json").read_text())
-        detector = cls(encoder=learnt["encoder"])
+        detector = cls(**learnt["chosen"])
         detector.vocabulary_ = learnt["vocabulary"]
         with np.load(folder / "vectors.npz", allow_pickle=False) as arrays:
             detector.vectors_ = arrays["vectors"]
-        detector.network_ = HiddenEvents(*detector.vectors_.shape)
+        detector.network_ = detector._new_network()
         detector.ranges_ = Ranges(pl.read_parquet(folder / "ranges.parquet"))
         read_network(detector.network_, folder / "network.npz")
         return detector
@@ -159,25 +183,25 @@ class Bert:
 class HiddenEvents(nn.Module):
     """Logits of hidden events over `templates` + 1 outcomes, the last of them the end."""
 
-    def __init__(self, templates: int, features: int) -> None:
+    def __init__(self, templates: int, features: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.templates = templates
-        self.words = nn.Linear(features, HIDDEN)
+        self.words = nn.Linear(features, hidden)
         # In place of a hidden event, and before all events.
-        self.hidden, self.first = (nn.Parameter(torch.randn(HIDDEN)) for _ in range(2))
+        self.hidden, self.first = (nn.Parameter(torch.randn(hidden)) for _ in range(2))
         config = BertConfig(
             vocab_size=1,
-            hidden_size=HIDDEN,
-            num_hidden_layers=LAYERS,
+            hidden_size=hidden,
+            num_hidden_layers=layers,
             num_attention_heads=HEADS,
-            intermediate_size=2 * HIDDEN,
+            intermediate_size=2 * hidden,
             max_position_embeddings=LONGEST_PIECE + 2,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )
         self.bert = BertModel(config, add_pooling_layer=False)
         self.output = nn.Sequential(
-            nn.Linear(HIDDEN + templates + 2, MIXED), nn.ReLU(), nn.Linear(MIXED, templates + 1)
+            nn.Linear(hidden + templates + 2, MIXED), nn.ReLU(), nn.Linear(MIXED, templates + 1)
         )
 
     def forward(
@@ -191,7 +215,7 @@ class HiddenEvents(nn.Module):
         is_there, is_hidden: (b, n), hidden events are there too.
 
         Returns the logits of the h hidden events, row after row, shape (h, templates + 1), and
-        the state before all events, (b, HIDDEN).
+        the state before all events, (b, hidden).
         """
         events = torch.where(is_hidden.unsqueeze(-1), self.hidden, self.words(vectors)[codes])
         read = torch.cat([self.first.expand(len(codes), 1, -1), events], dim=1)

@@ -2,16 +2,17 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from sklearn.metrics import average_precision_score
 
 from ml.detectors import Detector, Floats, out_of_fold_scores
@@ -66,7 +67,7 @@ class Ensemble:
     The score of each member becomes a surprise (`Tail`, -log10 of a tail probability, by its
     out-of-fold scores of normal windows), so that all speak in one unit and no labels are needed.
     They see different things: one an order of events, another a count. So the highest surprise
-    leads, and a tenth of the mean of all breaks ties.
+    leads, and a share of the mean of all breaks ties.
 
     It is a cascade: `lstm` and `bert` are asked only of windows that are less odd to the cheap
     members than the oddest normal window was to all together. What is odder is an anomaly whatever
@@ -79,17 +80,25 @@ class Ensemble:
     odd: known anomalies, none of them among the windows it is fitted on. `LEAST_KNOWN` or more
         teach weights, by which surprises are multiplied: those with the highest average precision
         over these and the out-of-fold surprises of normal windows.
+    share_of_mean: of the mean in the score.
     seed: of all members.
     """
+
+    # Few values: what a trial costs is the fit of the members, which these do not change.
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "share_of_mean": CategoricalDistribution([0.0, SHARE_OF_MEAN, 0.5]),
+    }
 
     def __init__(
         self,
         members: Sequence[str] | None = None,
         anomalous: int = 0,
         odd: Windows | None = None,
+        share_of_mean: float = SHARE_OF_MEAN,
         seed: int = 0,
     ) -> None:
         self.members = members
+        self.share_of_mean = share_of_mean
         self.anomalous = anomalous
         self.odd = odd
         self.seed = seed
@@ -112,8 +121,8 @@ class Ensemble:
         self.weights_ = np.ones(len(surprises))
         if self.odd is not None and len(self.odd) >= LEAST_KNOWN:
             odd = np.array([self._surprise(name, self.odd) for name in self.members_])
-            self.weights_ = learnt_weights(surprises, odd)
-        self.normal_scores_ = together(surprises * self.weights_[:, None])
+            self.weights_ = learnt_weights(surprises, odd, self.share_of_mean)
+        self.normal_scores_ = together(surprises * self.weights_[:, None], self.share_of_mean)
         self.settled_above_ = float(self.normal_scores_.max())
         return self
 
@@ -139,7 +148,7 @@ class Ensemble:
             asked = windows.where(is_open)
             for row, name in zip(rows, names, strict=True):
                 surprises[row, is_open] = self.weights_[row] * self._surprise(name, asked)
-            scores = together(surprises)
+            scores = together(surprises, self.share_of_mean)
             is_settled = is_open & (scores > self.settled_above_)
             stage = Stage(
                 tuple(names),
@@ -176,13 +185,17 @@ class Ensemble:
             member.detector.save(folder / name)
         tails = {name: member.tail.sample for name, member in self.members_.items()}
         np.savez_compressed(folder / "tails.npz", allow_pickle=False, **tails)
-        learnt = {"weights": self.weights_.tolist(), "settled_above": self.settled_above_}
+        learnt = {
+            "share_of_mean": self.share_of_mean,
+            "weights": self.weights_.tolist(),
+            "settled_above": self.settled_above_,
+        }
         (folder / "ensemble.json").write_text(json.dumps(learnt))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         learnt = json.loads((folder / "ensemble.json").read_text())
-        detector = cls()
+        detector = cls(share_of_mean=learnt["share_of_mean"])
         detector.weights_ = np.array(learnt["weights"])
         detector.settled_above_ = learnt["settled_above"]
         with np.load(folder / "tails.npz", allow_pickle=False) as tails:
@@ -192,15 +205,15 @@ class Ensemble:
         return detector
 
 
-def together(surprises: Floats) -> Floats:
+def together(surprises: Floats, share_of_mean: float = SHARE_OF_MEAN) -> Floats:
     """One score a window, shape (n,), out of the surprises of the members, shape (members, n), NaN
     where a member was not asked."""
     mean, most = np.nanmean(surprises, axis=0), np.nanmax(surprises, axis=0)
-    combined: Floats = (1 - SHARE_OF_MEAN) * most + SHARE_OF_MEAN * mean
+    combined: Floats = (1 - share_of_mean) * most + share_of_mean * mean
     return combined
 
 
-def learnt_weights(normal: Floats, odd: Floats) -> Floats:
+def learnt_weights(normal: Floats, odd: Floats, share_of_mean: float = SHARE_OF_MEAN) -> Floats:
     """The weights of the members under which known anomalies rank highest above normal windows,
     shape (members,).
 
@@ -211,12 +224,17 @@ def learnt_weights(normal: Floats, odd: Floats) -> Floats:
     surprises = np.concatenate([normal, odd], axis=1)
     is_odd = np.arange(surprises.shape[1]) >= normal.shape[1]
     best, gained = np.ones(members), LEAST_GAIN
-    equal = average_precision_score(is_odd, together(surprises))
+
+    def ranked(weights: Floats) -> float:
+        weighed = together(surprises * weights[:, None], share_of_mean)
+        return float(average_precision_score(is_odd, weighed))
+
+    equal = ranked(np.ones(members))
     for weights in sorted(product(WEIGHTS, repeat=members), key=lambda each: -sum(each)):
         if max(weights) < 1:
             continue
         tried = np.array(weights)
-        gain = average_precision_score(is_odd, together(surprises * tried[:, None])) - equal
+        gain = ranked(tried) - equal
         if gain > gained:
             best, gained = tried, gain
     return best

@@ -1,11 +1,14 @@
 """Isolation Forest on weighted count vectors."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import skops.io
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from sklearn import ensemble
 
 from ml.profile import NormalProfile, distinct_rows
@@ -26,12 +29,21 @@ class IsolationForest:
 
     trees: more give steadier ranks; past 200 they only cost time.
     sample: windows a tree sees; the paper's 256, since larger ones swamp small clusters.
+    rarity: the power of the weights: zero leaves them out, more lets rare templates tell more.
     seed: forests are random; the same seed gives the same forest.
     """
 
-    def __init__(self, trees: int = 200, sample: int = 256, seed: int = 0) -> None:
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "sample": IntDistribution(32, 2048, log=True),
+        "rarity": FloatDistribution(0.0, 3.0),
+    }
+
+    def __init__(
+        self, trees: int = 200, sample: int = 256, rarity: float = 1.0, seed: int = 0
+    ) -> None:
         self.trees = trees
         self.sample = sample
+        self.rarity = rarity
         self.seed = seed
 
     def fit(self, windows: Windows) -> Self:
@@ -53,18 +65,22 @@ class IsolationForest:
         return self.profile_.ranges.added_to(scores[inverse], windows)
 
     def _features(self, vectors: npt.NDArray[np.int64]) -> Floats:
-        weighted: Floats = np.log1p(vectors) * self.profile_.weights
+        weighted: Floats = np.log1p(vectors) * self.profile_.weights**self.rarity
         return weighted
 
     def save(self, folder: Path) -> None:
         self.profile_.save(folder)
         skops.io.dump(self.forest_, folder / "forest.skops")
+        (folder / "forest.json").write_text(json.dumps({"rarity": self.rarity}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         forest = skops.io.load(folder / "forest.skops", trusted=TRUSTED_TYPES)
         detector = cls(
-            trees=forest.n_estimators, sample=forest.max_samples, seed=forest.random_state
+            trees=forest.n_estimators,
+            sample=forest.max_samples,
+            rarity=json.loads((folder / "forest.json").read_text())["rarity"],
+            seed=forest.random_state,
         )
         detector.profile_ = NormalProfile.load(folder)
         detector.forest_ = forest

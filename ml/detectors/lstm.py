@@ -1,17 +1,19 @@
 """What comes next: a network that predicts each event from those before it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 import torch
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 from ml.detectors.sequences import (
     UNSEEN_SURPRISE,
+    WEIGHT_OF_MIXED,
     Floats,
     Sequences,
     Surprises,
@@ -41,10 +43,28 @@ class Lstm:
     event is among the g likeliest, this takes its surprise, -log p, less what is to be expected
     at that place (the entropy): where much may follow, nothing surprises.
 
+    hidden: the size of the network's memory.
+    most_steps: of training, which stops earlier where nothing is gained.
+    weight_of_mixed: of sequences whose events are mixed (`sequences.train`), beside those in order.
     seed: networks start at random; the same seed gives the same network on the same machine.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "hidden": IntDistribution(32, 128, step=32),
+        "most_steps": IntDistribution(250, 1000, step=250),
+        "weight_of_mixed": FloatDistribution(0.0, 1.0),
+    }
+
+    def __init__(
+        self,
+        hidden: int = HIDDEN,
+        most_steps: int = MOST_STEPS,
+        weight_of_mixed: float = WEIGHT_OF_MIXED,
+        seed: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.most_steps = most_steps
+        self.weight_of_mixed = weight_of_mixed
         self.seed = seed
 
     def fit(self, windows: Windows) -> Self:
@@ -53,10 +73,11 @@ class Lstm:
         self.vocabulary_ = sorted(windows.events["template_id"].unique().to_list())
         self.ranges_ = Ranges.fit(windows)
         with reproducible(self.seed):
-            self.network_ = NextEvent(len(self.vocabulary_)).to(device())
+            self.network_ = NextEvent(len(self.vocabulary_), self.hidden).to(device())
             sequences = Sequences.of(windows, self.vocabulary_)
             rng = np.random.default_rng(self.seed)
-            train(self.network_, sequences, self._loss, MOST_STEPS, rng)
+            most, mixed = self.most_steps, self.weight_of_mixed
+            train(self.network_, sequences, self._loss, most, rng, mixed)
         return self
 
     def score(self, windows: Windows) -> Floats:
@@ -87,15 +108,17 @@ class Lstm:
             yield pieces, following, excess * is_event
 
     def save(self, folder: Path) -> None:
-        (folder / "vocabulary.json").write_text(json.dumps(self.vocabulary_))
+        learnt = {"hidden": self.hidden, "vocabulary": self.vocabulary_}
+        (folder / "lstm.json").write_text(json.dumps(learnt))
         self.ranges_.table.write_parquet(folder / "ranges.parquet")
         write_network(self.network_, folder / "network.npz")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        detector = cls()
-        detector.vocabulary_ = json.loads((folder / "vocabulary.json").read_text())
-        detector.network_ = NextEvent(len(detector.vocabulary_))
+        learnt = json.loads((folder / "lstm.json").read_text())
+        detector = cls(hidden=learnt["hidden"])
+        detector.vocabulary_ = learnt["vocabulary"]
+        detector.network_ = NextEvent(len(detector.vocabulary_), detector.hidden)
         detector.ranges_ = Ranges(pl.read_parquet(folder / "ranges.parquet"))
         read_network(detector.network_, folder / "network.npz")
         return detector
@@ -105,14 +128,14 @@ class NextEvent(nn.Module):
     """Logits of what follows each event, and of what comes first, over `templates` + 2 outcomes:
     the templates, a template outside the vocabulary, and the end."""
 
-    def __init__(self, templates: int) -> None:
+    def __init__(self, templates: int, hidden: int) -> None:
         super().__init__()
         self.kinds = templates + 1
         # The two more: padding, and the start.
         self.embedding = nn.Embedding(self.kinds + 2, EMBEDDING)
-        self.lstm = nn.LSTM(EMBEDDING, HIDDEN, batch_first=True)
+        self.lstm = nn.LSTM(EMBEDDING, hidden, batch_first=True)
         self.output = nn.Sequential(
-            nn.Linear(HIDDEN + self.kinds, MIXED), nn.ReLU(), nn.Linear(MIXED, templates + 2)
+            nn.Linear(hidden + self.kinds, MIXED), nn.ReLU(), nn.Linear(MIXED, templates + 2)
         )
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,13 @@
 """What was never there before: the detector that works from the first night."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy.spatial.distance import cdist
 
 from ml.entities import Entities
@@ -52,10 +53,24 @@ class Novelty:
     normal windows, where that distance says nothing, the surprise of the nearest one counts.
 
     anomalous: how many of the windows it is fitted on may be anomalous.
+    share_of_sum: of the sum in a distance; the rest is the largest difference.
+    least_deviation: by so much, at least, a coordinate counts as varying.
     """
 
-    def __init__(self, anomalous: int = 0) -> None:
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "share_of_sum": FloatDistribution(0.01, 1.0, log=True),
+        "least_deviation": FloatDistribution(0.002, 0.5, log=True),
+    }
+
+    def __init__(
+        self,
+        anomalous: int = 0,
+        share_of_sum: float = SHARE_OF_SUM,
+        least_deviation: float = LEAST_DEVIATION,
+    ) -> None:
         self.anomalous = anomalous
+        self.share_of_sum = share_of_sum
+        self.least_deviation = least_deviation
 
     def fit(self, windows: Windows) -> Self:
         if not len(windows):
@@ -70,7 +85,8 @@ class Novelty:
         self.entities_ = Entities.fit(windows, self.anomalous)
         self.weights_ = np.ones(len(self.vocabulary_) + BESIDE_COUNTS)
         points, multiplicity = self._distinct(windows)
-        self.weights_ = self._levels(windows) / (deviations(points, multiplicity) + LEAST_DEVIATION)
+        varying = deviations(points, multiplicity) + self.least_deviation
+        self.weights_ = self._levels(windows) / varying
         points *= self.weights_
         kept = np.sort(np.argsort(-multiplicity, kind="stable")[:MOST_POINTS])
         self.points_, self.multiplicity_ = points[kept], multiplicity[kept]
@@ -125,7 +141,7 @@ class Novelty:
         highest, sums = np.zeros(len(windows)), np.zeros(len(windows))
         np.maximum.at(highest, unseen["window"].to_numpy(), unseen["level"].to_numpy())
         np.add.at(sums, unseen["window"].to_numpy(), unseen["level"].to_numpy())
-        counts[:, -1] = highest + SHARE_OF_SUM * np.log1p(sums)
+        counts[:, -1] = highest + self.share_of_sum * np.log1p(sums)
         strange = (
             neighbours(windows)
             .join(self.pairs_, on=PAIR, how="anti")
@@ -162,7 +178,7 @@ class Novelty:
             block = slice(start, start + BLOCK_POINTS)
             largest = cdist(points[block], self.points_, "chebyshev")
             sums = cdist(points[block], self.points_, "cityblock")
-            distances = (1 - SHARE_OF_SUM) * largest + SHARE_OF_SUM * sums
+            distances = (1 - self.share_of_sum) * largest + self.share_of_sum * sums
             order = np.argsort(distances, axis=1)
             ordered = np.take_along_axis(distances, order, axis=1)
             windows = np.cumsum(self.multiplicity_[order], axis=1)
@@ -181,6 +197,7 @@ class Novelty:
         np.savez_compressed(
             folder / "novelty.npz",
             anomalous=self.anomalous,
+            share_of_sum=self.share_of_sum,
             vocabulary=np.array(self.vocabulary_, dtype=np.str_),
             orderly=np.array(self.orderly_, dtype=np.str_),
             weights=self.weights_,
@@ -193,7 +210,7 @@ class Novelty:
     @classmethod
     def load(cls, folder: Path) -> Self:
         with np.load(folder / "novelty.npz", allow_pickle=False) as arrays:
-            detector = cls(int(arrays["anomalous"]))
+            detector = cls(int(arrays["anomalous"]), float(arrays["share_of_sum"]))
             detector.vocabulary_ = arrays["vocabulary"].tolist()
             detector.weights_ = arrays["weights"]
             detector.points_ = arrays["points"]

@@ -1,10 +1,12 @@
 """One-class SVM on scaled count vectors."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from sklearn import svm
@@ -32,7 +34,7 @@ class OneClassSvm:
     its standard deviation over normal windows, so that a count that never varies tells most; one
     more column counts events of unseen templates. Each distinct vector is learnt once, with the
     weight 1 + log(windows that have it), so that what is frequent does not push all else out. The
-    width of the kernel is the total variance of the vectors.
+    width of the kernel is a multiple of the total variance of the vectors.
 
     It takes what it is shown for normal: on windows that nobody has looked at, an anomaly that came
     before is in its region.
@@ -44,12 +46,21 @@ class OneClassSvm:
 
     nu: the share of the weight of normal vectors that may lie outside; twenty times as much or as
         little changes little.
+    width: of the kernel, in total variances.
     most_exact: so many distinct vectors are learnt exactly.
     seed: of the random features.
     """
 
-    def __init__(self, nu: float = 0.05, most_exact: int = MOST_EXACT, seed: int = 0) -> None:
+    SEARCH_SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "nu": FloatDistribution(0.001, 0.5, log=True),
+        "width": FloatDistribution(0.05, 20.0, log=True),
+    }
+
+    def __init__(
+        self, nu: float = 0.05, width: float = 1.0, most_exact: int = MOST_EXACT, seed: int = 0
+    ) -> None:
         self.nu = nu
+        self.width = width
         self.most_exact = most_exact
         self.seed = seed
 
@@ -65,7 +76,7 @@ class OneClassSvm:
         mean = np.average(vectors, axis=0, weights=weights)
         variance = float(np.average((vectors - mean) ** 2, axis=0, weights=weights).sum())
         # Vectors that are all alike have no width: any will do.
-        self.gamma_ = 1 / variance if variance else 1.0
+        self.gamma_ = 1 / (self.width * variance) if variance else 1.0
         is_exact = len(vectors) <= self.most_exact
         self.machine_ = (self._fit_exact if is_exact else self._fit_linear)(vectors, weights)
         return self

@@ -31,6 +31,8 @@ PLACES_MOVED = 4.0
 
 STEPS_PER_CHECK = 50
 LEAST_GAIN = 0.01
+# What a batch with its events mixed weighs, beside the same in order.
+WEIGHT_OF_MIXED = 0.5
 FIRST_RATE, LAST_RATE = 4e-3, 5e-4
 LARGEST_GRADIENT = 1.0
 
@@ -148,10 +150,11 @@ def train(
     loss_of: Callable[[torch.Tensor], torch.Tensor],
     most_steps: int,
     rng: np.random.Generator,
+    weight_of_mixed: float = WEIGHT_OF_MIXED,
 ) -> None:
     """Fit a network to sequences, each weighted by 1 + log(windows that have it).
 
-    Every batch is learnt as it is and, with half the weight, with its events mixed: what differs
+    Every batch is learnt as it is and, with another weight, with its events mixed: what differs
     from normal only by who came first in a race then counts for less, and what is missing or too
     many for more. The rate halves when `STEPS_PER_CHECK` steps gain nothing, and training stops
     when it is too small or after `most_steps`.
@@ -165,7 +168,9 @@ def train(
     network.train()
     for step, pieces in enumerate(_again_and_again(sequences, rng), start=1):
         both = np.concatenate([sequences.padded(pieces), sequences.padded(pieces, rng)])
-        weight = torch.from_numpy(np.outer([1.0, 0.5], weights[pieces]).ravel()).to(device())
+        weight = torch.from_numpy(np.outer([1.0, weight_of_mixed], weights[pieces]).ravel()).to(
+            device()
+        )
         loss = (loss_of(torch.from_numpy(both).to(device())) * weight).sum() / weight.sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
