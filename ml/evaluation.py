@@ -12,7 +12,7 @@ The settings, one of which stands beside every figure:
     injected      no labels: faults are planted in the later windows, and looked for
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import Literal, get_args
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
+from ml.ranking import Ranking, blocks_of, draws
 from ml.splits import TooFewWindows
 from ml.windows import Windows
 
@@ -33,9 +34,6 @@ SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 # Anomalous windows that start no further apart than this belong to one incident.
 INCIDENT_GAP = timedelta(minutes=5)
-# Neighbours in time are alike: they are drawn together.
-BLOCK = timedelta(hours=1)
-ROUNDS = 500
 CONFIDENCE = 0.95
 RATIOS = ("precision", "recall", "f1", "average_precision")
 SECONDS_PER_DAY = 86_400
@@ -142,7 +140,7 @@ def report(
     return Report(
         over_all=evaluate(scores, threshold, is_anomalous),
         over_distinct=evaluate(distinct_scores, threshold, distinct_truth),
-        intervals=bootstrap(scores, threshold, is_anomalous, seed, blocks=_blocks(windows)),
+        intervals=bootstrap(scores, threshold, is_anomalous, seed, blocks=blocks_of(windows)),
         alerts_per_day=alerts_per_day(windows, scores > threshold),
         incidents=incidents(windows, scores > threshold, is_anomalous),
     )
@@ -228,7 +226,7 @@ def bootstrap(
     seed: int,
     blocks: Ints | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of RATIOS by drawing as many windows with replacement, `ROUNDS` times.
+    """95 % intervals of RATIOS by drawing as many windows with replacement (`ranking.draws`).
 
     The draws follow from the seed, the number of windows and their blocks: detectors judged on the
     same windows meet the same draws. A ratio that no draw defines is left out.
@@ -236,11 +234,11 @@ def bootstrap(
     blocks: shape (n,), windows of one block are drawn together.
     """
     ratios = _Ratios(scores, threshold, is_anomalous)
-    draws = np.array([ratios(drawn) for drawn in _draws(len(scores), seed, blocks)])
+    drawn = np.array([ratios(weights) for weights in draws(len(scores), seed, blocks)])
     tails = [100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2]
     intervals = {}
     for column, name in enumerate(RATIOS):
-        values = draws[~np.isnan(draws[:, column]), column] if len(draws) else draws
+        values = drawn[~np.isnan(drawn[:, column]), column] if len(drawn) else drawn
         if len(values):
             low, high = np.percentile(values, tails)
             intervals[name] = (float(low), float(high))
@@ -264,56 +262,29 @@ def over_folds(folds: Sequence[Figures]) -> dict[str, Spread]:
     return {name: found for name, found in spreads.items() if found is not None}
 
 
-def _blocks(windows: Windows) -> Ints | None:
-    """The block of time in which each window starts, for `bootstrap`; None for windows that are
-    drawn alone."""
-    columns = windows.spans.columns
-    if "starts_at" not in columns or windows.spans["session_key"].is_not_null().any():
-        return None
-    starts = _microseconds(windows, "starts_at")
-    return np.asarray(starts // (BLOCK // timedelta(microseconds=1)), dtype=np.int64)
-
-
 def _microseconds(windows: Windows, column: str) -> Ints:
     return windows.spans[column].dt.epoch("us").to_numpy()
-
-
-def _draws(n: int, seed: int, blocks: Ints | None) -> Iterator[Ints]:
-    """How often each row is drawn, round after round."""
-    rng = np.random.default_rng(seed)
-    _, block = np.unique(np.arange(n) if blocks is None else blocks, return_inverse=True)
-    count = int(block.max(initial=-1)) + 1
-    for _ in range(ROUNDS if n else 0):
-        yield np.bincount(rng.integers(count, size=count), minlength=count)[block]
 
 
 class _Ratios:
     """RATIOS under any weights; the windows are ranked once."""
 
     def __init__(self, scores: Floats, threshold: float, is_anomalous: Bools) -> None:
-        self.order = np.argsort(-scores, kind="stable")
-        ranked = scores[self.order]
-        self.is_anomalous = is_anomalous[self.order]
-        self.flagged = int(np.count_nonzero(ranked > threshold))
-        # The last row of each run of equal scores.
-        self.ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        self.ranking = Ranking(scores, is_anomalous)
+        self.flagged = int(np.count_nonzero(scores > threshold))
 
     def __call__(self, weights: Ints) -> tuple[float, float, float, float]:
         """NaN for a ratio that is undefined."""
-        drawn = weights[self.order]
-        hits = np.cumsum(drawn * self.is_anomalous)
-        seen = np.cumsum(drawn)
+        hits, seen = self.ranking.sums(weights)
         true_positives, flagged = (
             float(sums[self.flagged - 1]) if self.flagged else 0.0 for sums in (hits, seen)
         )
         anomalous = float(hits[-1])
-        gained = np.diff(hits[self.ends], prepend=0)
-        at_end = hits[self.ends] / np.maximum(seen[self.ends], 1)
         return (
             _ratio(true_positives, flagged),
             _ratio(true_positives, anomalous),
             _ratio(2 * true_positives, flagged + anomalous),
-            _ratio(float(gained @ at_end), anomalous),
+            self.ranking.average_precision(weights),
         )
 
 
