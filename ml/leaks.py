@@ -11,6 +11,10 @@ from ml.windows import Windows
 ADDRESS = ["object_key", "line_number"]
 
 
+class Leak(ValueError):
+    """What is to be judged has been learnt; the message says what was found in both parts."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeakReport:
     """Counts over both parts of a split.
@@ -48,6 +52,16 @@ class LeakReport:
     @property
     def is_leaking(self) -> bool:
         return bool(self.windows_shared or self.events_shared or self.learnt_too_late)
+
+    def refuse_leak(self) -> None:
+        """Raises Leak where training saw anything of what is judged."""
+        if self.is_leaking:
+            raise Leak(
+                f"training saw what is to be judged: {self.windows_shared} windows and "
+                f"{self.events_shared} lines stand in both parts, and {self.learnt_too_late} "
+                "training windows end after the first one that is judged starts; split with "
+                "ml.splits"
+            )
 
     def as_dict(self) -> dict[str, int | float | bool]:
         return {

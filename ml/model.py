@@ -6,10 +6,11 @@ another model.
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -52,12 +53,20 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Model:
     """Scores mean the same under every family: the surprise of `Tail`, by the detector's scores of
-    normal windows that it was not fitted on."""
+    normal windows that it was not fitted on.
+
+    parameters: of the detector, where they are not its defaults. budget: the threshold that an
+    alert budget gives, None for that of normal windows. about: what it has learnt, for people and
+    the gate: the source, the period, the version of its template catalogue.
+    """
 
     family: str
     detector: Detector
     profile: NormalProfile
     tail: Tail
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    budget: float | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def train(
@@ -67,12 +76,13 @@ class Model:
         contamination: float = 0.0,
         seed: int = 0,
         odd: Windows | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> "Model":
         """Fit on windows taken to be normal.
 
         contamination: the share of them that may be anomalous all the same; `CONTAMINATION` where
-        nobody has looked. odd: known anomalies, for families that learn from them. Raises
-        TooFewWindows with what is needed.
+        nobody has looked. odd: known anomalies, for families that learn from them. parameters: of
+        the detector, see `families.create`. Raises TooFewWindows with what is needed.
         """
         if len(normal) < LEAST_WINDOWS:
             raise TooFewWindows(
@@ -80,14 +90,16 @@ class Model:
                 "choose a longer period or wait for more logs"
             )
         anomalous = int(contamination * len(normal))
-        new_detector = partial(create, family_name, anomalous, seed, odd)
+        new_detector = partial(create, family_name, anomalous, seed, odd, parameters)
         detector, normal_scores = fit_out_of_fold(new_detector, normal)
         profile = NormalProfile.fit(normal, anomalous)
-        return cls(family_name, detector, profile, Tail(normal_scores))
+        return cls(family_name, detector, profile, Tail(normal_scores), parameters or {})
 
     @property
     def threshold(self) -> float:
         """A window is an anomaly when its score is above."""
+        if self.budget is not None:
+            return self.budget
         normal_scores = self.tail.surprise(self.tail.sample)
         return quantile_threshold(normal_scores, false_alarm_share(len(normal_scores)))
 
@@ -105,15 +117,20 @@ class Model:
             (folder / name).mkdir(parents=True)
             part.save(folder / name)
         np.savez_compressed(folder / "tail.npz", sample=self.tail.sample)
-        (folder / "model.json").write_text(json.dumps({"family": self.family}))
+        told = {name: getattr(self, name) for name in ("family", "parameters", "budget", "about")}
+        (folder / "model.json").write_text(json.dumps({**told, "threshold": self.threshold}))
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
-        name = json.loads((folder / "model.json").read_text())["family"]
+        """The model that `save` wrote. A pickle among its files is refused with a ValueError."""
+        told = json.loads((folder / "model.json").read_text())
+        name = told["family"]
         with np.load(folder / "tail.npz", allow_pickle=False) as arrays:
             tail = Tail(arrays["sample"])
         detector = family(name).load(folder / "detector")
-        return cls(name, detector, NormalProfile.load(folder / "profile"), tail)
+        profile = NormalProfile.load(folder / "profile")
+        del told["threshold"]  # for readers of the file: it follows from the rest
+        return cls(detector=detector, profile=profile, tail=tail, **told)
 
 
 def judge_without_model(history: Windows, night: Windows) -> Judgement:

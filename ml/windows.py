@@ -6,10 +6,12 @@ the windows that close in it, so that intervals of any length, laid end to end, 
 exactly once and with all of its events, and the result depends on the events alone.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -146,6 +148,22 @@ class Windows:
         ids = self.events["template_id"].to_list()
         bounds = self.offsets.tolist()
         return [tuple(ids[start:end]) for start, end in pairwise(bounds)]
+
+    def write(self, folder: Path) -> None:
+        """Into an existing folder, as Parquet and JSON."""
+        lengths = self.spans.with_columns(events=pl.Series(self.lengths))
+        lengths.write_parquet(folder / "spans.parquet")
+        self.events.write_parquet(folder / "events.parquet")
+        (folder / "texts.json").write_text(json.dumps(dict(self.texts)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Windows":
+        """What `write` wrote."""
+        spans = pl.read_parquet(folder / "spans.parquet")
+        offsets = np.concatenate([[0], spans["events"].cum_sum().to_numpy()]).astype(np.int64)
+        events = pl.read_parquet(folder / "events.parquet")
+        texts = json.loads((folder / "texts.json").read_text())
+        return cls(spans.drop("events"), events, offsets, texts)
 
     def count_vectors(self, vocabulary: list[str]) -> sparse.csr_array:
         """How often each template of the vocabulary occurs, shape (n, len(vocabulary) + 1).
