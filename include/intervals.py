@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 DAY = timedelta(days=1)
-LOOK_BACK = timedelta(days=30)
 
 
 def midnight(day: date) -> datetime:
@@ -39,12 +38,12 @@ def nights(params: Mapping[str, Any], moment: datetime) -> list[tuple[datetime, 
 
 
 def training_period(params: Mapping[str, Any], moment: datetime) -> tuple[datetime, datetime]:
-    """start <= time < end: from the form, or the thirty days before `moment`.
+    """start <= time < end: from the form, or the days of its look-back before `moment`.
 
     Raises ValueError where the period is empty.
     """
     end = _moment(params.get("period_end")) or moment
-    start = _moment(params.get("period_start")) or end - LOOK_BACK
+    start = _moment(params.get("period_start")) or end - params["look_back_days"] * DAY
     if start >= end:
         raise ValueError(f"period_start {start} is not before period_end {end}")
     return start, end

@@ -7,15 +7,30 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from include.ingest import pipeline
 from include.settings import PROJECT_ROOT, get_settings
+from include.training import candidates, data, gate, studies
+from include.training.jobs import Judged, Request
 from include.workspace import Workspace, open_workspace
 from services.local import Stack
 
 STORES = {"postgres", "gateway", "mlflow"}
+# What a form says where nobody changes anything, but for the number of trials.
+REQUEST = {
+    "families": ["novelty"],
+    "trials": 1,
+    "deadline": "2100-01-01T00:00:00+00:00",
+    "seed": 0,
+    "alerts_per_day": None,
+    "policy": "auto",
+    "note": "",
+    "dag_run_id": "by hand",
+    "dag_run_url": "http://airflow/dags/train_detectors/runs/by hand",
+}
 
 
 def _use(running: Stack, patch: pytest.MonkeyPatch) -> None:
@@ -96,6 +111,25 @@ def ingest() -> Callable[[Workspace, str], int]:
         learnt = pipeline.learn_templates(space, staged)
         written = [pipeline.write_batch(space, **batch) for batch in learnt]
         return pipeline.publish_batches(space, written, set_aside)
+
+    return run
+
+
+@pytest.fixture
+def train() -> Callable[..., Judged]:
+    """One run of the steps of the DAG `train_detectors` on a source, with what its form would say;
+    what the gate said."""
+
+    def run(space: Workspace, source: str, start: str, end: str, **said: Any) -> Judged:
+        asked = {**REQUEST, "source": source, "start": start, "end": end, "known_until": end}
+        prepared = data.prepare(space, cast("Request", {**asked, **said}))
+        opened = studies.open_studies(space, [prepared])
+        for job in studies.trials_of(opened):
+            studies.run_trial(space, job)
+        fitted = [candidates.fit(space, study) for study in opened]
+        judged = gate.judge(space, prepared, fitted)
+        gate.promote(space, [judged], [])
+        return judged
 
     return run
 

@@ -5,6 +5,7 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+- see what the gate said of a challenger? `promotions.py`.
 """
 
 from __future__ import annotations

@@ -80,6 +80,12 @@ def source_of_template(conn: Connection, template_id: str) -> str | None:
     return conn.scalar(sa.select(Template.source).where(Template.template_id == template_id))
 
 
+def catalogue_version(conn: Connection, source: str) -> int:
+    """The number of the last change to a source's templates, 0 before the first."""
+    newest = sa.select(sa.func.max(TemplateChange.change_id))
+    return conn.scalar(newest.where(TemplateChange.source == source)) or 0
+
+
 def template_redirects(conn: Connection, source: str) -> dict[str, str]:
     """For each template of a source that was merged, the id it goes by today."""
     merged = sa.text(

@@ -140,6 +140,16 @@ def _visible_parts(conn: Connection, *conditions: sa.ColumnElement[bool]) -> dic
     return {path: sorted(keys) for path, keys in conn.execute(query)}
 
 
+def etags_of(conn: Connection, source: str, object_keys: set[str]) -> dict[str, str]:
+    """The visible version of each object, by its key."""
+    query = sa.select(ObjectVersion.object_key, ObjectVersion.etag).where(
+        ObjectVersion.source == source,
+        ObjectVersion.state == "ingested",
+        ObjectVersion.object_key.in_(object_keys),
+    )
+    return {key: etag for key, etag in conn.execute(query)}
+
+
 def span_of_events(conn: Connection, source: str) -> tuple[datetime, datetime] | None:
     """Times of the first and the last visible event, None where there is none."""
     query = sa.select(

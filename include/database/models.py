@@ -195,6 +195,61 @@ class Label(Table):
     imported_at: Mapped[datetime] = column("When", server_default=sa.func.now())
 
 
+OUTCOMES = (
+    "promoted",
+    "refused",
+    "rejected",
+    "unanswered",
+    "registered",
+    "kept",
+    "waiting",
+    "moved_back",
+    "rolled_back",
+)
+
+
+class Promotion(Table):
+    __tablename__ = "promotions"
+    __table_args__ = (
+        sa.UniqueConstraint("source", "dag_run_id"),
+        sa.CheckConstraint(
+            f"outcome IN ({', '.join(repr(each) for each in OUTCOMES)})", name="outcome"
+        ),
+        {"comment": "What the gate said of each challenger, and what became of it"},
+    )
+    promotion_id: Mapped[int] = mapped_column(sa.Identity(), primary_key=True, comment="Row number")
+    source: Mapped[str] = column("Name of the log source")
+    dag_run_id: Mapped[str] = column("The DAG run that it came from, or who rolled back when")
+    model_name: Mapped[str] = column("Registered model")
+    version: Mapped[str] = column("The version that was judged, or rolled back to")
+    family: Mapped[str] = column("Its detector family")
+    champion_before: Mapped[str | None] = column("The version that was champion then")
+    mlflow_run_id: Mapped[str] = column("The run in MLflow that holds its figures")
+    figure: Mapped[str | None] = column(
+        "What was compared: average precision, or recall at the budget"
+    )
+    challenger_figure: Mapped[float | None] = column("Of this version, on the later period")
+    champion_figure: Mapped[float | None] = column("Of the champion, on the same windows")
+    rules_figure: Mapped[float | None] = column("Of the best plain rule, on the same windows")
+    difference_low: Mapped[float | None] = column(
+        "95 % of the draws of the difference lie above this"
+    )
+    difference_high: Mapped[float | None] = column("and below this")
+    checks: Mapped[list[dict[str, Any]]] = column("The table of the gate, one entry for each check")
+    passed: Mapped[bool] = column("Whether it passed the gate")
+    reason: Mapped[str] = column("The verdict in a sentence")
+    policy: Mapped[str] = column("auto, approve, never, or roll_back")
+    outcome: Mapped[str] = column(
+        "promoted, refused (by the gate), rejected (by a person), unanswered, registered (policy "
+        "never), kept (it is the champion), waiting, moved_back (it did not load), rolled_back"
+    )
+    decided_by: Mapped[str] = column("A person, or the gate")
+    note: Mapped[str] = column("What the form said")
+    decided_at: Mapped[datetime] = column(
+        "When the outcome last changed", server_default=sa.func.now()
+    )
+
+
 class Scoring(Table):
     __tablename__ = "scorings"
     __table_args__ = (

@@ -1,35 +1,35 @@
-"""MLflow: runs, registered models and the alias of the champion. Nothing else imports it.
+"""MLflow: runs, registered models and their aliases. Nothing else imports it.
 
 Where do I go to…
-- see what a run records? `log_candidate`.
+- see what a run records? `runs.py`, and for its pictures `plots.py`.
 - load the model that scores tonight? `champion`.
+- see how an alias moves? `promote`, `move_back`, `roll_back`.
 - change how MLflow itself sees a model? `pyfunc_model.py`, which is stored with each model.
+
+The aliases of a source's registered model: `champion` judges its nights, `previous` did so before,
+and `challenger` is the newest version that is neither.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
-import pandas as pd
-import polars as pl
+import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from include.settings import Settings
 from ml.model import Model
-from ml.windows import Windows
+
+__all__ = ["MlflowClient"]
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
-# The run that a set of inputs belongs to: a task that runs again finds it and goes on with it.
-INPUTS_TAG = "loganalyzer.inputs"
-FINISHED = "FINISHED"
+CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,15 @@ class RegisteredModel:
     model: Model
 
 
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """The versions that the aliases of a source's model point at."""
+
+    champion: str | None
+    previous: str | None
+    challenger: str | None
+
+
 def connect(settings: Settings) -> MlflowClient:
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     return MlflowClient(settings.mlflow_tracking_uri)
@@ -50,71 +59,66 @@ def model_name(source: str) -> str:
     return f"loganalyzer-{source}"
 
 
-def find_run(client: MlflowClient, source: str, inputs: str) -> Run | None:
-    """The finished run of exactly these inputs, if there is one."""
-    run = _run_of(client, source, inputs)
-    return run if run is not None and run.info.status == FINISHED else None
+def register(client: MlflowClient, source: str, run_id: str) -> str:
+    """The version of a finished run's model, registered now if it is not yet.
 
-
-@contextmanager
-def candidate_run(client: MlflowClient, source: str, family: str, inputs: str) -> Iterator[Run]:
-    """A run for these inputs: a new one, or the one that an interrupted task left behind."""
-    experiment = mlflow.set_experiment(f"loganalyzer/{source}")
-    left = _run_of(client, source, inputs)
-    with mlflow.start_run(
-        run_id=left.info.run_id if left else None,
-        experiment_id=experiment.experiment_id,
-        run_name=None if left else family,
-        tags={INPUTS_TAG: inputs, "loganalyzer.source": source, "loganalyzer.family": family},
-    ) as run:
-        yield run
-
-
-def log_candidate(
-    model: Model, example: Windows, parameters: dict[str, str], metrics: dict[str, float]
-) -> None:
-    """Parameters, metrics and the model itself, into the run that is open."""
-    mlflow.log_params(parameters)
-    mlflow.log_metrics(metrics)
-    events = example.events.select(
-        "template_id",
-        pl.col("severity").fill_null(""),
-        text=pl.col("template_id").replace(example.texts),
-        window_id=example.spans["window_id"].gather(example.rows_of_events),
-    )
-    table = pd.DataFrame(events.to_dict(as_series=False))
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / "model")
-        mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={"model": str(Path(folder) / "model")},
-            input_example=table,
-            # `ml` is installed wherever models are loaded; the pins are requirements.txt's.
-            pip_requirements=[],
-        )
-
-
-def promote(client: MlflowClient, source: str, run_id: str, reason: str) -> str:
-    """Make a run's model the champion of its source and return its version.
-
-    The version is created once per run. The former champion keeps the alias `previous`.
+    One that is not the champion becomes the challenger. Raises RuntimeError where the run is not
+    finished or holds no model: the registry has whole models only.
     """
     name = model_name(source)
     version = _version_of(client, name, run_id)
-    former = _aliased(client, name, CHAMPION)
-    if former != version:
-        if former is not None:
-            client.set_registered_model_alias(name, PREVIOUS, former)
-        client.set_model_version_tag(name, version, "promoted_because", reason)
-        client.set_registered_model_alias(name, CHAMPION, version)
+    if version != _aliased(client, name, CHAMPION):
+        _point(client, name, CHALLENGER, version)
     return version
 
 
-def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
-    """The model that judges a source's nights, or None before the first training."""
+def aliases(client: MlflowClient, source: str) -> Aliases:
     name = model_name(source)
-    version = _aliased(client, name, CHAMPION)
+    return Aliases(*(_aliased(client, name, each) for each in (CHAMPION, PREVIOUS, CHALLENGER)))
+
+
+def promote(client: MlflowClient, source: str, version: str, reason: str) -> None:
+    """Make a version the champion of its source; the former one keeps the alias `previous`."""
+    name, now = model_name(source), aliases(client, source)
+    if now.champion == version:
+        return
+    client.set_model_version_tag(name, version, "promoted_because", reason)
+    # In this order: at no moment does the alias of the champion point at nothing.
+    _point(client, name, PREVIOUS, now.champion)
+    _point(client, name, CHAMPION, version)
+    if now.challenger == version:
+        _point(client, name, CHALLENGER, None)
+
+
+def move_back(client: MlflowClient, source: str, before: Aliases) -> None:
+    """Point the aliases where they pointed before."""
+    name = model_name(source)
+    for alias in (CHAMPION, PREVIOUS, CHALLENGER):
+        _point(client, name, alias, getattr(before, alias))
+
+
+def roll_back(client: MlflowClient, source: str) -> str:
+    """Make the previous champion the champion again, and the present one the previous; its version.
+
+    Raises LookupError where there is no previous one.
+    """
+    name, now = model_name(source), aliases(client, source)
+    if now.previous is None:
+        raise LookupError(f"{source} has no previous champion to go back to")
+    _point(client, name, CHAMPION, now.previous)
+    _point(client, name, PREVIOUS, now.champion)
+    return now.previous
+
+
+def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
+    """The model that judges a source's nights, or None before the first promotion."""
+    return registered(client, source, CHAMPION)
+
+
+def registered(client: MlflowClient, source: str, alias: str) -> RegisteredModel | None:
+    """The model that an alias points at, or None where it points at none."""
+    name = model_name(source)
+    version = _aliased(client, name, alias)
     if version is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -124,24 +128,32 @@ def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
         return RegisteredModel(name, version, Model.load(Path(path) / "artifacts" / "model"))
 
 
-def champion_run_id(client: MlflowClient, source: str) -> str | None:
-    name = model_name(source)
-    version = _aliased(client, name, CHAMPION)
-    return None if version is None else client.get_model_version(name, version).run_id
+def smoke_test(source: str) -> None:
+    """Load a source's champion as MLflow would for anybody, and let it score its input example.
+
+    Raises whatever that raises, and ValueError where a score is no number.
+    """
+    model = mlflow.pyfunc.load_model(f"models:/{model_name(source)}@{CHAMPION}")
+    scores = model.predict(model.input_example)["score"]
+    if not np.isfinite(scores).all():
+        raise ValueError(f"its input example scores {scores.tolist()}")
 
 
-def _run_of(client: MlflowClient, source: str, inputs: str) -> Run | None:
-    experiment = client.get_experiment_by_name(f"loganalyzer/{source}")
-    if experiment is None:
+def champion_learnt_until(client: MlflowClient, source: str) -> datetime | None:
+    """Where the data ends that a source's champion has learnt, None without a champion."""
+    version = _aliased(client, model_name(source), CHAMPION)
+    if version is None:
         return None
-    runs = client.search_runs(
-        [experiment.experiment_id], f"tags.`{INPUTS_TAG}` = '{inputs}'", max_results=1
-    )
-    return runs[0] if runs else None
+    run = client.get_run(run_of(client, source, version))
+    return datetime.fromisoformat(run.data.params["held_out_from"])
+
+
+def run_of(client: MlflowClient, source: str, version: str) -> str:
+    """The run that a version's model comes from."""
+    return str(client.get_model_version(model_name(source), version).run_id)
 
 
 def _version_of(client: MlflowClient, name: str, run_id: str) -> str:
-    """The registered version of a run's model, registered now if it is not yet."""
     try:
         client.get_registered_model(name)
     except MlflowException as error:
@@ -151,16 +163,23 @@ def _version_of(client: MlflowClient, name: str, run_id: str) -> str:
     known = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if known:
         return str(known[0].version)
-    outputs = client.get_run(run_id).outputs
-    if outputs is None or not outputs.model_outputs:
-        raise RuntimeError(f"MLflow run {run_id} holds no model: train again")
+    run = client.get_run(run_id)
+    if run.info.status != "FINISHED" or run.outputs is None or not run.outputs.model_outputs:
+        raise RuntimeError(f"MLflow run {run_id} holds no whole model: train again")
     # A task that was killed may have left a half model before the whole one.
-    logged = outputs.model_outputs[-1].model_id
+    logged = run.outputs.model_outputs[-1].model_id
     return str(
         client.create_model_version(
             name, source=f"models:/{logged}", run_id=run_id, model_id=logged
         ).version
     )
+
+
+def _point(client: MlflowClient, name: str, alias: str, version: str | None) -> None:
+    if version is not None:
+        client.set_registered_model_alias(name, alias, version)
+    elif _aliased(client, name, alias) is not None:
+        client.delete_registered_model_alias(name, alias)
 
 
 def _aliased(client: MlflowClient, name: str, alias: str) -> str | None:

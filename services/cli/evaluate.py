@@ -261,25 +261,17 @@ def _cells(figures: dict[str, Any]) -> list[str]:
 
 def _plot(folder: Path, origin: str, trial: Trial, outcomes: list[Outcome]) -> None:
     """The scores with the threshold, and precision against recall, of each family."""
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import precision_recall_curve
+    from include.plots import scores_and_precision
 
     folder.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes:
-        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-        for truth, name in ((False, "normal"), (True, "anomalous")):
-            scores = outcome.scores[trial.is_anomalous == truth]
-            left.hist(scores, bins=40, alpha=0.6, label=name, log=True)
-        left.axvline(outcome.threshold, color="black", linestyle="--", label="threshold")
-        left.set(xlabel="score", ylabel="windows")
-        left.legend()
-        if trial.is_anomalous.any():
-            precision, recall, _ = precision_recall_curve(trial.is_anomalous, outcome.scores)
-            right.step(recall, precision, where="post")
-        right.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.05))
-        figure.suptitle(f"{outcome.family}, {trial.setting}, learnt {origin}")
+        figure = scores_and_precision(
+            f"{outcome.family}, {trial.setting}, learnt {origin}",
+            outcome.scores,
+            outcome.threshold,
+            trial.is_anomalous,
+        )
         figure.savefig(folder / f"{outcome.family}-{origin.replace('%', '')}.png", dpi=120)
-        plt.close(figure)
 
 
 def _plot_origins(folder: Path, setting: str, results: list[dict[str, Any]]) -> None:

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.common import Json, Source, airflow, console, print_json, told_errors
+from services.cli.common import (
+    Json,
+    Source,
+    airflow,
+    console,
+    print_json,
+    told_errors,
+    workspace,
+)
 
 Day = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="UTC day; yesterday if not given.")
@@ -35,20 +43,50 @@ def train(
     ] = None,
     first: Moment = None,
     until: Moment = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Settings to try of each family.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="auto, approve (a person decides) or never (only register).")
+    ] = None,
+    alerts_per_day: Annotated[
+        float | None, typer.Option(min=0.001, help="A budget that gives the threshold.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Why; kept with the run.")] = None,
     json: Json = False,
 ) -> None:
-    """Train the detectors of a source on a period and promote the best.
+    """Tune and train the detectors of a source on a period; the gate judges the best of them.
 
-    Example: loganalyzer train --source storage --until 2026-11-20
+    Example: loganalyzer train --source storage --until 2026-11-20 --trials 30
     """
     conf: dict[str, Any] = {
         "source": source,
         "period_start": first and f"{first.isoformat()}+00:00",
         "period_end": until and f"{until.isoformat()}+00:00",
+        "families": family,
+        "trials": trials,
+        "policy": policy,
+        "alerts_per_day": alerts_per_day,
+        "note": note,
     }
-    if family:
-        conf["families"] = family
-    _run("train_detectors", conf, json)
+    with told_errors():
+        run_id = run_dag("train_detectors", conf)
+        verdicts = verdicts_of(run_id)
+    if json:
+        print_json({"dag_id": "train_detectors", "run_id": run_id, "verdicts": verdicts})
+        return
+    for verdict in verdicts:
+        console.print(f"  {verdict['outcome']}: {verdict['reason']}", highlight=False, markup=False)
+    if not verdicts:
+        console.print("  nothing was trained: the log of `prepare` says what is needed")
+
+
+def verdicts_of(run_id: str) -> list[dict[str, Any]]:
+    """What the gate said in a run, for each source."""
+    from include.database import promotions
+
+    with workspace().engine.connect() as conn:
+        return [row for row in promotions.history(conn) if row["dag_run_id"] == run_id]
 
 
 def score(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from include.ingest import pipeline
 from include.lake.events import messages_at, read_events, read_windows
 from include.scoring import score_night
-from include.training import promote_best, train_candidate
+from include.training.jobs import Judged
 from include.workspace import Workspace, open_workspace
 from services.simulator import Simulation, simulate
 
@@ -242,14 +242,13 @@ class TestSampleLogs:
         return written
 
     def test_the_incidents_are_found_and_a_second_scoring_changes_no_row(
-        self, space: Workspace, named: str, simulation: Simulation
+        self, space: Workspace, named: str, simulation: Simulation, train: Callable[..., Judged]
     ) -> None:
         start, end = FIRST.isoformat(), (FIRST + DAY).isoformat()
-        known_until = (FIRST + 2 * DAY).isoformat()
-        trained = train_candidate(space, named, "ensemble", start, end, known_until)
-        again = train_candidate(space, named, "ensemble", start, end, known_until)
-        assert again == trained
-        assert promote_best(space, [trained]) == promote_best(space, [again])
+        known = {"families": ["ensemble"], "known_until": (FIRST + 2 * DAY).isoformat()}
+        judged = train(space, named, start, end, **known)
+        again = train(space, named, start, end, **known, dag_run_id="again")
+        assert again["version"] == judged["version"]
         night = (named, end, (FIRST + 2 * DAY).isoformat())
         score_night(space, *night)
         rows = self.rows(space, named)

@@ -1,0 +1,55 @@
+"""What the gate said of each challenger, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from include.database.models import Promotion
+
+GATE = "gate"
+
+
+def record(conn: Connection, row: Mapping[str, Any]) -> None:
+    """Insert the verdict of a DAG run on a source, or replace what it said before it was killed.
+
+    A row whose outcome is known already is left alone.
+    """
+    statement = insert(Promotion).values(**row)
+    given = {name: statement.excluded[name] for name in row if name not in ("source", "dag_run_id")}
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source", "dag_run_id"],
+            set_={**given, "decided_at": sa.func.now()},
+            where=Promotion.outcome == "waiting",
+        )
+    )
+
+
+def decide(
+    conn: Connection, source: str, dag_run_id: str, outcome: str, decided_by: str = GATE
+) -> None:
+    """Say what became of the challenger of a DAG run."""
+    conn.execute(
+        sa.update(Promotion)
+        .where(
+            Promotion.source == source,
+            Promotion.dag_run_id == dag_run_id,
+            Promotion.outcome.is_distinct_from(outcome),
+        )
+        .values(outcome=outcome, decided_by=decided_by, decided_at=sa.func.now())
+    )
+
+
+def history(
+    conn: Connection, source: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The newest first."""
+    query = sa.select(*Promotion.__table__.columns).order_by(Promotion.promotion_id.desc())
+    if source is not None:
+        query = query.where(Promotion.source == source)
+    return [dict(row) for row in conn.execute(query.limit(limit)).mappings()]
