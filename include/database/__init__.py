@@ -5,6 +5,7 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+- read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
 """
 
 from __future__ import annotations
