@@ -7,3 +7,9 @@ CHAMPION_MODELS = Asset(name="champion_models", uri="mlflow://champion", group="
 ANOMALIES = Asset(
     name="anomalies", uri="postgres://postgres/loganalyzer/loganalyzer/anomalies", group="answers"
 )
+# Its events name in `extra` the source, the day that was measured and the reason.
+SOURCE_DRIFT = Asset(
+    name="source_drift",
+    uri="postgres://postgres/loganalyzer/loganalyzer/retrain_requests",
+    group="answers",
+)
