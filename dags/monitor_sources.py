@@ -10,8 +10,8 @@ each source.
 
 *By hand:* trigger it with `day` to measure any day. Measuring a day again changes no row.
 
-*If it fails:* the rows of that source and day are as they were before, and no retrain is asked for.
-Clear the red task.
+*If it fails:* the rows of that source and day are as they were before. Clear the red task: what was
+asked for already is not asked for again.
 """
 
 from datetime import timedelta
