@@ -7,6 +7,7 @@ Where do I go to…
 - change what an event is, or read events back? `lake/`.
 - change a table? `database/models.py`, with a migration.
 - change a data check? `quality/`.
-- change what is trained or scored? `training.py` and `scoring.py` wire it; the methods are in `ml`.
+- change what is trained, scored or monitored? `training.py`, `scoring.py` and `monitoring.py` wire
+  it; the methods are in `ml`.
 - change a setting? `settings.py`.
 """

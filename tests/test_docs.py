@@ -65,6 +65,7 @@ def test_the_timetable_is_that_of_the_dags() -> None:
             == {
                 "every hour, at ten past": "10 * * * *",
                 "every night, 02:30": "30 2 * * *",
+                "every night, 03:30": "30 3 * * *",
                 "Sundays, 04:00": "0 4 * * 0",
             }[when]
         )

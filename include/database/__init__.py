@@ -6,6 +6,7 @@ Where do I go to…
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
 - see what the gate said of a challenger? `promotions.py`.
+- read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -306,3 +306,42 @@ class Anomaly(Table):
     lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")
     detector: Mapped[str] = column("Detector family")
     events: Mapped[int] = column("Events in the window")
+
+
+class Measurement(Table):
+    __tablename__ = "monitoring"
+    __table_args__ = (
+        {"comment": "How each source did each day, one row for each measure beside its bound"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    day: Mapped[date] = column("UTC day that was measured", primary_key=True)
+    measure: Mapped[str] = column(
+        "unseen_templates, template_drift, score_drift, champion_age, false_alerts, volume or "
+        "parse_failures",
+        primary_key=True,
+    )
+    value: Mapped[float | None] = column("What was measured; null where too little is known")
+    bound: Mapped[float] = column(
+        "Values above it are past it, of volume also those below one over it; it is as wide as "
+        "chance needs where little was there to measure"
+    )
+    is_past: Mapped[bool] = column("Whether the value is past the bound")
+    model_version: Mapped[str | None] = column("Version of the champion that it was measured by")
+    rests_on: Mapped[int | None] = column(
+        "Events, windows, lines or alerts that it rests on; null for an age"
+    )
+    reason: Mapped[str] = column("Value and what it rests on, in words")
+    measured_at: Mapped[datetime] = column(
+        "When the row last changed", server_default=sa.func.now()
+    )
+
+
+class RetrainRequest(Table):
+    __tablename__ = "retrain_requests"
+    __table_args__ = (
+        {"comment": "When monitoring asked for a source to be retrained: at most once in 24 hours"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    asked_at: Mapped[datetime] = column("When", primary_key=True)
+    day: Mapped[date] = column("UTC day whose measures were past their bounds")
+    reason: Mapped[str] = column("These measures, in words")

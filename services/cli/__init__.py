@@ -3,7 +3,7 @@
 Where do I go to…
 - start and stop the embedded stack? `stack.py`.
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
-- read anomalies? `anomalies.py`.
+- read anomalies? `anomalies.py`. See what monitoring measured? `monitor.py`.
 - see what the gate said, or roll back? `promotions.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
@@ -20,6 +20,7 @@ from services.cli import (
     demo,
     evaluate,
     labels,
+    monitor,
     pipeline,
     promotions,
     sources,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stack, demo, pipeline, promotions, anomalies, evaluate):
+for module in (stack, demo, pipeline, promotions, anomalies, monitor, evaluate):
     module.register(app)
 app.add_typer(sources.app)
 app.add_typer(templates.app)

@@ -83,4 +83,4 @@ def test_every_parameter_has_a_title_and_a_description(name: str, dags: dict[str
 
 def test_each_asset_is_made_by_one_task(dags: dict[str, Any]) -> None:
     made = [asset.name for dag in dags.values() for task in dag.tasks for asset in task.outlets]
-    assert sorted(made) == ["anomalies", "champion_models", "lake_events"]
+    assert sorted(made) == ["anomalies", "champion_models", "lake_events", "source_drift"]
