@@ -21,8 +21,8 @@ INTERVAL = ("source", "interval_start", "interval_end")
 WINDOW = "window_id"
 WHEN = "scored_at"
 
-Scorings = type[models.Scoring]
-Rows = type[models.Anomaly]
+Scorings = type[models.Scoring] | type[models.ShadowScoring]
+Rows = type[models.Anomaly] | type[models.ShadowScore]
 
 
 def replace_interval(
@@ -113,7 +113,7 @@ def _upsert(scorings: Scorings, scoring: Mapping[str, Any]) -> sa.Executable:
 
 
 def _key_of(scorings: Scorings) -> list[str]:
-    return [column.name for column in sa.inspect(scorings).primary_key]
+    return [column.name for column in scorings.__table__.primary_key]
 
 
 def _copy(
