@@ -5,6 +5,8 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+- see what a challenger would have flagged? `shadows.py`.
+- change how the rows of an interval are replaced? `replacing.py`.
 """
 
 from __future__ import annotations

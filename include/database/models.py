@@ -268,6 +268,7 @@ class ShadowScoring(Table):
     champion_version: Mapped[str] = column("Version of the champion", primary_key=True)
     challenger_version: Mapped[str] = column("Version of the challenger", primary_key=True)
     windows: Mapped[int] = column("Windows judged by both")
+    flagged: Mapped[int] = column("Windows that either flags, or both")
     scored_at: Mapped[datetime] = column("When the rows last changed")
 
 

@@ -1,8 +1,8 @@
-"""MLflow: runs, registered models and the alias of the champion. Nothing else imports it.
+"""MLflow: runs, registered models and their aliases. Nothing else imports it.
 
 Where do I go to…
 - see what a run records? `log_candidate`.
-- load the model that scores tonight? `champion`.
+- load the model that scores tonight? `champion`; one by another alias? `registered`.
 - change how MLflow itself sees a model? `pyfunc_model.py`, which is stored with each model.
 """
 
@@ -26,6 +26,7 @@ from ml.model import Model
 from ml.windows import Windows
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 PREVIOUS = "previous"
 # The run that a set of inputs belongs to: a task that runs again finds it and goes on with it.
 INPUTS_TAG = "loganalyzer.inputs"
@@ -113,8 +114,13 @@ def promote(client: MlflowClient, source: str, run_id: str, reason: str) -> str:
 
 def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
     """The model that judges a source's nights, or None before the first training."""
+    return registered(client, source, CHAMPION)
+
+
+def registered(client: MlflowClient, source: str, alias: str) -> RegisteredModel | None:
+    """The version of a source's model that has an alias, or None where none has."""
     name = model_name(source)
-    version = _aliased(client, name, CHAMPION)
+    version = _aliased(client, name, alias)
     if version is None:
         return None
     with tempfile.TemporaryDirectory() as folder:

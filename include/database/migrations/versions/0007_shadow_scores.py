@@ -9,32 +9,43 @@ down_revision = "0004"
 
 SCHEMA = "loganalyzer"
 PAIR = ["source", "interval_start", "interval_end", "champion_version", "challenger_version"]
-DISAGREEMENTS = """
+DISAGREEMENTS = r"""
 CREATE VIEW loganalyzer.disagreements AS
-SELECT s.window_start AS time, s.source, s.session_key AS session,
-       CASE WHEN s.champion_score > s.champion_threshold THEN 'champion' ELSE 'challenger' END
-           AS flagged_by,
-       abs((s.champion_score - s.champion_threshold)
-           - (s.challenger_score - s.challenger_threshold)) AS apart,
-       s.champion_score, s.champion_threshold, s.challenger_score, s.challenger_threshold,
-       s.reason, s.window_end, s.lines, s.champion_version, s.challenger_version,
-       s.interval_start AS night
-FROM loganalyzer.shadow_scores AS s
-JOIN (
-    SELECT DISTINCT ON (source) source, champion_version, challenger_version
-    FROM loganalyzer.shadow_scorings ORDER BY source, scored_at DESC
-) AS newest USING (source, champion_version, challenger_version)
-WHERE (s.champion_score > s.champion_threshold) <> (s.challenger_score > s.challenger_threshold)
-  AND NOT EXISTS (
-    SELECT FROM loganalyzer.labels AS l
-    WHERE l.source = s.source AND l.session_key = s.session_key AND l.starts_at IS NULL
-  )
-  AND NOT EXISTS (
-    SELECT FROM loganalyzer.labels AS l
-    WHERE l.source = s.source AND l.starts_at <= s.window_end AND l.ends_at > s.window_start
-      AND (l.session_key IS NULL OR l.session_key = s.session_key)
-  )
-ORDER BY apart DESC
+WITH differing AS (
+    SELECT s.*,
+        CASE WHEN s.champion_score > s.champion_threshold THEN 'champion' ELSE 'challenger' END
+            AS flagged_by,
+        abs((s.champion_score - s.champion_threshold)
+            - (s.challenger_score - s.challenger_threshold)) AS apart,
+        EXISTS (
+            SELECT FROM loganalyzer.labels AS l
+            WHERE l.source = s.source AND l.session_key = s.session_key AND (
+                l.starts_at IS NULL OR l.starts_at <= s.window_end AND l.ends_at > s.window_start
+            )
+        ) OR EXISTS (
+            SELECT FROM loganalyzer.labels AS l
+            WHERE l.source = s.source AND l.session_key IS NULL
+              AND l.starts_at <= s.window_end AND l.ends_at > s.window_start
+        ) AS is_judged
+    FROM loganalyzer.shadow_scores AS s
+    JOIN (
+        SELECT DISTINCT ON (source) source, champion_version, challenger_version
+        FROM loganalyzer.shadow_scorings ORDER BY source, scored_at DESC
+    ) AS newest USING (source, champion_version, challenger_version)
+    WHERE (s.champion_score > s.champion_threshold)
+        <> (s.challenger_score > s.challenger_threshold)
+), ranked AS (
+    SELECT *, apart / row_number() OVER (
+        PARTITION BY source, flagged_by, regexp_replace(reason, '\d+', '', 'g')
+        ORDER BY is_judged DESC, apart DESC, window_start, window_id
+    ) AS telling
+    FROM differing
+)
+SELECT window_start AS time, source, session_key AS session, flagged_by, telling, apart,
+       champion_score, champion_threshold, challenger_score, challenger_threshold, reason,
+       window_end, lines, champion_version, challenger_version, interval_start AS night
+FROM ranked WHERE NOT is_judged
+ORDER BY telling DESC
 """
 MEANING = (
     "Windows that exactly one of champion and challenger flags and no label speaks of: those of "
@@ -45,6 +56,8 @@ COLUMNS = {
     "source": "Name of the log source",
     "session": "The session, where windows are sessions",
     "flagged_by": "champion or challenger",
+    "telling": "apart, divided by its place among those with the same reason but for the numbers, "
+    "where those that a label speaks of come first: the second of a kind tells half as much",
     "apart": "How far the verdicts lie apart, in powers of ten of a tail probability: the score "
     "above the threshold of the one, and below the threshold of the other, added up",
     "champion_score": "High is anomalous",
@@ -92,6 +105,12 @@ def upgrade() -> None:
             "challenger_version", sa.Text(), nullable=False, comment="Version of the challenger"
         ),
         sa.Column("windows", sa.BigInteger(), nullable=False, comment="Windows judged by both"),
+        sa.Column(
+            "flagged",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Windows that either flags, or both",
+        ),
         sa.Column(
             "scored_at",
             sa.DateTime(timezone=True),
