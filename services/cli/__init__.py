@@ -3,7 +3,7 @@
 Where do I go to…
 - start and stop the embedded stack? `stack.py`.
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
-- read anomalies? `anomalies.py`.
+- read anomalies? `anomalies.py`. What a challenger judges otherwise? `disagreements.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - measure detectors on files? `evaluate.py`.
@@ -14,7 +14,17 @@ Heavy libraries are imported inside the commands: `--help` answers at once.
 
 import typer
 
-from services.cli import anomalies, demo, evaluate, labels, pipeline, sources, stack, templates
+from services.cli import (
+    anomalies,
+    demo,
+    disagreements,
+    evaluate,
+    labels,
+    pipeline,
+    sources,
+    stack,
+    templates,
+)
 from services.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -25,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stack, demo, pipeline, anomalies, evaluate):
+for module in (stack, demo, pipeline, anomalies, disagreements, evaluate):
     module.register(app)
 app.add_typer(sources.app)
 app.add_typer(templates.app)
