@@ -5,19 +5,24 @@ Every night at 02:30 UTC, for the UTC day before. Each source is judged by its c
 without one is judged by novelty against its own last thirty days. The anomalies are rows in
 Postgres, one transaction for each source and day.
 
+Where a source has a challenger, it judges the same windows in its shadow, for
+`loganalyzer disagreements` alone: none of that is an anomaly.
+
 *By hand:* trigger it with `first_day` and `last_day` to score any days, or use **Backfill**.
 Scoring a day again with the same model changes no row.
 
-*If it fails:* the rows of that source and day are as they were before. Clear the red task.
+*If it fails:* the rows of that source and day are as they were before. Clear the red task. A red
+`shadow` costs no anomaly: the champion's are there.
 """
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task, task_group
 
 from include.assets import ANOMALIES
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 
+NAME_OF_NIGHT = "{{ task.op_kwargs.night.source }} {{ task.op_kwargs.night.start }}"
 DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
 
 
@@ -37,6 +42,12 @@ DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
         "last_day": Param(
             **DAY_PARAM, title="Last day", description="UTC day to end with, inclusive."
         ),
+        "shadow": Param(
+            True,
+            type="boolean",
+            title="Shadow",
+            description="Whether challengers judge the same windows, without alerting.",
+        ),
     },
     tags=["loganalyzer", "scoring"],
     doc_md=__doc__,
@@ -53,17 +64,33 @@ def score_nightly():
             for start, end in nights(params, moment_of(context))
         ]
 
-    @task(
-        outlets=[ANOMALIES],
-        map_index_template="{{ task.op_kwargs.night.source }} {{ task.op_kwargs.night.start }}",
-    )
+    @task(outlets=[ANOMALIES], map_index_template=NAME_OF_NIGHT)
     def score(night: dict) -> dict:
         from include.scoring import score_night
         from include.workspace import open_workspace
 
         return score_night(open_workspace(), **night)
 
-    score.expand(night=plan_nights())
+    @task(map_index_template=NAME_OF_NIGHT)
+    def shadow(night: dict, params: dict) -> dict:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from include.scoring import NoChallenger, shadow_night
+        from include.workspace import open_workspace
+
+        if not params["shadow"]:
+            raise AirflowSkipException("the parameter `shadow` of this run switches it off")
+        try:
+            return shadow_night(open_workspace(), **night)
+        except NoChallenger as reason:
+            raise AirflowSkipException(str(reason)) from reason
+
+    # A group, so that each night's shadow waits for that night alone, and none for a failed one.
+    @task_group(prefix_group_id=False)
+    def judge(night: dict):
+        score(night=night) >> shadow(night=night)
+
+    judge.expand(night=plan_nights())
 
 
 score_nightly()

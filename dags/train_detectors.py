@@ -248,7 +248,6 @@ def train_detectors():
         options=["Approve", "Reject"],
         defaults=["Reject"],
         response_timeout=DEADLINE,
-        execution_timeout=None,
         map_index_template="{{ task.subject }}",
     ).expand_kwargs(ask(judged))
     trials >> fitted

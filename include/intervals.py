@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 DAY = timedelta(days=1)
+# How long a period is where nobody says so.
+LOOK_BACK = timedelta(days=30)
 
 
 def midnight(day: date) -> datetime:

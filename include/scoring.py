@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from include import tracking
-from include.database import anomalies, catalogue, ledger
+from include.database import anomalies, catalogue, ledger, shadows
 from include.lake.events import read_windows
 from include.sources import LogSource
 from include.workspace import Workspace
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 # Without a model, a night is judged by what came in the days before it.
 HISTORY = timedelta(days=30)
 NO_MODEL = ("novelty without training", "0")
+
+
+class NoChallenger(Exception):
+    """A source has no two models to compare; the message says which is missing."""
 
 
 def score_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:
@@ -72,6 +76,89 @@ def score_interval(
         rows = _window_rows(windows, judgement, texts, family) + _rate_rows(odd)
         anomalies.replace_interval(conn, scoring, rows)
     return scoring
+
+
+def shadow_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:
+    """`shadow_interval` for a task: ISO times in, the counts out. Raises NoChallenger."""
+    scoring = shadow_interval(
+        workspace,
+        workspace.source(source),
+        datetime.fromisoformat(start),
+        datetime.fromisoformat(end),
+    )
+    counts = {"windows": scoring.windows, "flagged_by_either": scoring.flagged}
+    log.info("%s from %s: %s", source, start, counts)
+    return {"source": source, "challenger_version": scoring.challenger_version, **counts}
+
+
+def shadow_interval(
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime
+) -> shadows.ShadowScoring:
+    """Judge the windows that close after `start` and not after `end` by the champion and by the
+    challenger, and record those that either flags; `anomalies` is left as it is.
+
+    Raises NoChallenger where there are no two versions.
+    """
+    champion, challenger = _rivals(workspace, source.name)
+    windows = read_windows(workspace, source, start, end)
+    judgements = champion.model.judge(windows), challenger.model.judge(windows)
+    with workspace.engine.begin() as conn:
+        texts = catalogue.template_texts(conn, source.name)
+        rows = _shadow_rows(windows, *judgements, texts)
+        scoring = shadows.ShadowScoring(
+            source=source.name,
+            interval_start=start,
+            interval_end=end,
+            champion_version=champion.version,
+            challenger_version=challenger.version,
+            windows=len(windows),
+            flagged=len(rows),
+            scored_at=datetime.now(UTC),
+        )
+        shadows.replace_interval(conn, scoring, rows)
+    return scoring
+
+
+def _rivals(
+    workspace: Workspace, source: str
+) -> tuple[tracking.RegisteredModel, tracking.RegisteredModel]:
+    client = tracking.connect(workspace.settings)
+    challenger = tracking.registered(client, source, tracking.CHALLENGER)
+    if challenger is None:
+        raise NoChallenger(f"{source} has no challenger: nothing scores beside its champion")
+    champion = tracking.champion(client, source)
+    if champion is None:
+        raise NoChallenger(f"{source} has no champion yet that a challenger could differ from")
+    if champion.version == challenger.version:
+        raise NoChallenger(
+            f"the challenger of {source} is its champion: version {champion.version}"
+        )
+    return champion, challenger
+
+
+def _shadow_rows(
+    windows: Windows, champion: Judgement, challenger: Judgement, texts: dict[str, str]
+) -> list[shadows.ShadowScore]:
+    # The champion comes last: where both flag a window, its reason is the one people have read.
+    flagged = {each.row: each for judged in (challenger, champion) for each in judged.anomalies}
+    rows = []
+    for row, found in flagged.items():
+        span = windows.spans.row(row, named=True)
+        rows.append(
+            shadows.ShadowScore(
+                window_id=span["window_id"],
+                session_key=span["session_key"],
+                window_start=span["starts_at"],
+                window_end=span["ends_at"],
+                champion_score=float(champion.scores[row]),
+                champion_threshold=champion.threshold,
+                challenger_score=float(challenger.scores[row]),
+                challenger_threshold=challenger.threshold,
+                reason=found.explanation.reason(lambda template: texts.get(template, template)),
+                lines=[asdict(line) for line in found.explanation.lines],
+            )
+        )
+    return rows
 
 
 def _odd_spans(

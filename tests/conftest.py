@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from include import tracking
 from include.ingest import pipeline
 from include.settings import PROJECT_ROOT, get_settings
 from include.training import candidates, data, gate, studies
@@ -130,6 +132,31 @@ def train() -> Callable[..., Judged]:
         judged = gate.judge(space, prepared, fitted)
         gate.promote(space, [judged], [])
         return judged
+
+    return run
+
+
+@pytest.fixture
+def crown(train: Callable[..., Judged]) -> Callable[..., str]:
+    """Train a family on a period and make it the source's champion, whatever the gate would say;
+    its version."""
+
+    def run(
+        space: Workspace, source: str, start: datetime, end: datetime, family: str = "novelty"
+    ) -> str:
+        judged = train(
+            space,
+            source,
+            start.isoformat(),
+            end.isoformat(),
+            families=[family],
+            policy="never",
+            known_until=(end + timedelta(days=1)).isoformat(),
+            dag_run_id=f"{family} until {end}",
+        )
+        client = tracking.connect(space.settings)
+        tracking.promote(client, source, judged["version"], "a test wants it so")
+        return judged["version"]
 
     return run
 

@@ -7,6 +7,8 @@ Where do I go to…
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
 - see what the gate said of a challenger? `promotions.py`.
 - read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
+- see what a challenger would have flagged? `shadows.py`.
+- change how the rows of an interval are replaced? `replacing.py`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -11,31 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import insert
 
-from include.database import SCHEMA, models
+from include.database import SCHEMA, models, replacing
 
-INTERVAL = ["source", "interval_start", "interval_end"]
-KEY = [*INTERVAL, "model_name", "model_version"]
-VALUES = [
-    "session_key",
-    "window_start",
-    "window_end",
-    "score",
-    "threshold",
-    "severity",
-    "reason",
-    "explanation",
-    "lines",
-    "detector",
-    "events",
-]
 SEVERITIES = ("low", "medium", "high", "critical")
 EVERY_NIGHT = (
     "SELECT a.window_start AS time, a.source, a.session_key AS session, a.score, a.severity, "  # noqa: S608  our names
     "a.reason, a.events, a.window_end, a.lines, a.detector, a.model_version, "
     f"a.interval_start AS night FROM {SCHEMA}.anomalies AS a "
-    f"JOIN {SCHEMA}.latest_scorings USING ({', '.join(KEY)})"
+    f"JOIN {SCHEMA}.latest_scorings "
+    "USING (source, interval_start, interval_end, model_name, model_version)"
 )
 
 
@@ -75,61 +58,10 @@ class Anomaly:
 
 
 def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
-    """Make the rows of an interval and model exactly these; call it within a transaction.
-
-    The rows come by COPY into a table of their own and from there in one upsert. Rows that are
-    the same already are not touched, so that scoring again changes nothing, except that a model
-    which another had overtaken becomes the latest of the interval again. Raises
-    psycopg2.DataError where a text holds a NUL, which Postgres cannot store.
-    """
-    interval = "|".join(str(getattr(scoring, name)) for name in INTERVAL)
-    conn.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(interval, 1))))
-    conn.execute(_upsert_scoring(scoring))
-    if _replace_rows(conn, scoring, found) or _is_overtaken(conn, scoring):
-        conn.execute(
-            sa.update(models.Scoring)
-            .where(*_same(scoring, KEY))
-            .values(scored_at=scoring.scored_at)
-        )
-
-
-def _replace_rows(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> bool:
-    """Whether any row was removed, added or changed."""
-    conn.execute(
-        sa.text(f"CREATE TEMPORARY TABLE staged_anomalies (LIKE {SCHEMA}.anomalies) ON COMMIT DROP")
-    )
-    _copy(conn, scoring, found)
-    columns = ", ".join([*KEY, "window_id", *VALUES])
-    same_interval = " AND ".join(f"a.{name} = :{name}" for name in KEY)
-    differs = f"({_list('a', VALUES)}) IS DISTINCT FROM ({_list('EXCLUDED', VALUES)})"
-    removed = conn.execute(
-        sa.text(
-            f"DELETE FROM {SCHEMA}.anomalies AS a WHERE {same_interval} "  # noqa: S608  our names
-            "AND NOT EXISTS (SELECT FROM staged_anomalies AS s WHERE s.window_id = a.window_id)"
-        ),
-        {name: getattr(scoring, name) for name in KEY},
-    ).rowcount
-    changed = conn.execute(
-        sa.text(
-            f"INSERT INTO {SCHEMA}.anomalies AS a ({columns}) "  # noqa: S608  our names
-            f"SELECT {columns} FROM staged_anomalies "
-            f"ON CONFLICT ({', '.join([*KEY, 'window_id'])}) DO UPDATE "
-            f"SET {', '.join(f'{name} = EXCLUDED.{name}' for name in VALUES)} WHERE {differs}"
-        )
-    ).rowcount
-    conn.execute(sa.text("DROP TABLE staged_anomalies"))
-    return bool(removed or changed)
-
-
-def _is_overtaken(conn: Connection, scoring: Scoring) -> bool:
-    """Whether another model has scored the interval since this one last changed a row."""
-    own = sa.select(models.Scoring.scored_at).where(*_same(scoring, KEY)).scalar_subquery()
-    newest = sa.select(sa.func.max(models.Scoring.scored_at)).where(*_same(scoring, INTERVAL))
-    return bool(conn.scalar(sa.select(newest.scalar_subquery() > own)))
-
-
-def _same(scoring: Scoring, names: Sequence[str]) -> list[sa.ColumnElement[bool]]:
-    return [getattr(models.Scoring, name) == getattr(scoring, name) for name in names]
+    """Make the rows of an interval and model exactly these, as `replacing.replace_interval` does
+    it; call it within a transaction."""
+    rows = [asdict(anomaly) for anomaly in found]
+    replacing.replace_interval(conn, models.Scoring, models.Anomaly, asdict(scoring), rows)
 
 
 def query(
@@ -178,45 +110,3 @@ def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]
     if source is not None:
         chosen = chosen.where(models.Scoring.source == source)
     return [dict(row) for row in conn.execute(chosen).mappings()]
-
-
-def _upsert_scoring(scoring: Scoring) -> sa.Executable:
-    statement = insert(models.Scoring).values(asdict(scoring))
-    compared = ["detector", "windows", "events", "anomalies", "threshold"]
-    return statement.on_conflict_do_update(
-        index_elements=KEY,
-        set_={name: statement.excluded[name] for name in [*compared, "scored_at"]},
-        where=sa.or_(
-            *(
-                getattr(models.Scoring, name).is_distinct_from(statement.excluded[name])
-                for name in compared
-            )
-        ),
-    )
-
-
-def _copy(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
-    """COPY the rows into the staging table, as CSV: that quoting holds whatever a log says."""
-    shared = {name: getattr(scoring, name) for name in KEY}
-    columns = [*KEY, "window_id", *VALUES]
-    text = io.StringIO()
-    for anomaly in found:
-        row = {**asdict(anomaly), **shared}
-        row["explanation"] = json.dumps(row["explanation"])
-        row["lines"] = json.dumps(row["lines"])
-        text.write(",".join(_csv_value(row[name]) for name in columns) + "\n")
-    text.seek(0)
-    cursor = conn.connection.cursor()
-    cursor.copy_expert(
-        f"COPY staged_anomalies ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)", text
-    )
-    cursor.close()
-
-
-def _csv_value(value: object) -> str:
-    """Quoted always, so that only None is NULL: Python 3.11's `csv` writes "" the same way."""
-    return "" if value is None else '"' + str(value).replace('"', '""') + '"'
-
-
-def _list(table: str, names: Sequence[str]) -> str:
-    return ", ".join(f"{table}.{name}" for name in names)

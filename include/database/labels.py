@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -87,43 +88,105 @@ def _read(path: Path, text: str) -> list[LabelRow]:
     return [row for _, row in rows.values()]
 
 
+def checked(row: LabelRow, place: str) -> LabelRow:
+    """The same row. Raises InvalidLabels, with the place that it came from, where it speaks of
+    nothing or of an interval without a length."""
+    starts, ends = row.starts_at, row.ends_at
+    if row.session_key is None and starts is None and ends is None:
+        raise InvalidLabels(f"{place}: neither a session key nor an interval")
+    if (starts is None) != (ends is None) or (starts and ends and starts >= ends):
+        raise InvalidLabels(f"{place}: an interval needs both a start and a later end")
+    if row.session_key and "\0" in row.session_key:
+        raise InvalidLabels(f"{place}: the session key holds a NUL byte; take it out")
+    return row
+
+
 def label_frame(rows: Sequence[LabelRow]) -> pl.DataFrame:
     """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of each label."""
     return pl.DataFrame([astuple(row) for row in rows], schema=LABEL_SCHEMA, orient="row")
 
 
 def import_labels(
-    conn: Connection, source: str, rows: Sequence[LabelRow], author: str, reason: str
+    conn: Connection,
+    source: str,
+    rows: Sequence[LabelRow],
+    author: str,
+    reason: str,
+    *,
+    golden: bool = False,
 ) -> int:
     """Insert labels, or change the verdict of those that are there; how many rows changed.
 
-    A label whose verdict stands keeps its author, reason and time. Of several rows for the same
-    session or interval the last one counts.
+    A label whose verdict stands keeps its author, reason and time, unless it becomes golden. Of
+    several rows for the same session or interval the last one counts.
+
+    golden: they are confirmed incidents. Those that are stay so, whatever is imported later.
+    Raises InvalidLabels where a golden incident would be called normal.
     """
-    changed = 0
     unique = {(row.session_key, row.starts_at, row.ends_at): row for row in rows}
-    documents = [
-        {**asdict(row), "source": source, "author": author, "reason": reason}
-        for row in unique.values()
-    ]
-    for start in range(0, len(documents), ROWS):
-        statement = insert(Label).values(documents[start : start + ROWS])
-        upsert = statement.on_conflict_do_update(
-            index_elements=["source", "session_key", "starts_at", "ends_at"],
-            set_={
-                **{name: statement.excluded[name] for name in ("is_anomalous", "author", "reason")},
-                "imported_at": sa.func.now(),
-            },
-            where=Label.is_anomalous.is_distinct_from(statement.excluded.is_anomalous),
+    normal = [row for row in unique.values() if not row.is_anomalous]
+    if golden and normal:
+        raise InvalidLabels(
+            f"{_name(normal[0])} is labelled normal, and only an anomaly can be a golden "
+            "incident: leave out what is normal"
         )
-        changed += conn.execute(upsert).rowcount
-    return changed
+    _refuse_to_lose_golden(conn, source, normal)
+    said = {"source": source, "author": author, "reason": reason, "golden": golden}
+    documents = [{**asdict(row), **said} for row in unique.values()]
+    return sum(
+        conn.execute(_upsert(documents[start : start + ROWS])).rowcount
+        for start in range(0, len(documents), ROWS)
+    )
+
+
+def _refuse_to_lose_golden(conn: Connection, source: str, normal: Sequence[LabelRow]) -> None:
+    known = {LabelRow(*row) for row in golden_labels_of(conn, source).rows()}
+    for row in normal:
+        if replace(row, is_anomalous=True) in known:
+            raise InvalidLabels(
+                f"{_name(row)} is a golden incident of {source} and cannot be labelled normal: "
+                "where it was confirmed by mistake, set golden to false in the table "
+                "loganalyzer.labels first"
+            )
+
+
+def _upsert(documents: Sequence[dict[str, Any]]) -> sa.Executable:
+    statement = insert(Label).values(documents)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["source", "session_key", "starts_at", "ends_at"],
+        set_={
+            **{name: new[name] for name in ("is_anomalous", "author", "reason")},
+            "golden": sa.or_(Label.golden, new.golden),
+            "imported_at": sa.func.now(),
+        },
+        where=sa.or_(
+            Label.is_anomalous.is_distinct_from(new.is_anomalous),
+            sa.and_(new.golden, sa.not_(Label.golden)),
+        ),
+    )
+
+
+def _name(row: LabelRow) -> str:
+    """A label in words, by what it speaks of."""
+    session = f"session {row.session_key}" if row.session_key else ""
+    interval = f"{row.starts_at:%Y-%m-%d %H:%M:%S} UTC" if row.starts_at else ""
+    return f"{session} from {interval}" if session and interval else session or interval
 
 
 def labels_of(conn: Connection, source: str) -> pl.DataFrame:
     """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of every label of a source."""
+    return _frame(conn, Label.source == source)
+
+
+def golden_labels_of(conn: Connection, source: str) -> pl.DataFrame:
+    """The same of its golden incidents: those that people have confirmed."""
+    return _frame(conn, Label.source == source, Label.golden.is_(True))
+
+
+def _frame(conn: Connection, *conditions: sa.ColumnElement[bool]) -> pl.DataFrame:
     query = sa.select(Label.session_key, Label.starts_at, Label.ends_at, Label.is_anomalous)
-    rows = conn.execute(query.where(Label.source == source).order_by(Label.label_id)).all()
+    rows = conn.execute(query.where(*conditions).order_by(Label.label_id)).all()
     return pl.DataFrame([tuple(row) for row in rows], schema=LABEL_SCHEMA, orient="row")
 
 
@@ -140,13 +203,7 @@ def _rows(
         starts, ends = (
             _time(place, record.get(names.get(name, ""))) for name in ("starts_at", "ends_at")
         )
-        if session and "\0" in session:
-            raise InvalidLabels(f"{place}: the session key holds a NUL byte; take it out")
-        if session is None and starts is None and ends is None:
-            raise InvalidLabels(f"{place}: neither a session key nor an interval")
-        if (starts is None) != (ends is None) or (starts and ends and starts >= ends):
-            raise InvalidLabels(f"{place}: starts_at must come before ends_at, and both be given")
-        yield reader.line_num, LabelRow(session, starts, ends, VERDICTS[word])
+        yield reader.line_num, checked(LabelRow(session, starts, ends, VERDICTS[word]), place)
 
 
 def _time(place: str, text: str | None) -> datetime | None:

@@ -182,6 +182,7 @@ class Label(Table):
             "(starts_at IS NULL) = (ends_at IS NULL) AND starts_at < ends_at", name="interval"
         ),
         sa.CheckConstraint("session_key IS NOT NULL OR starts_at IS NOT NULL", name="speaks"),
+        sa.CheckConstraint("is_anomalous OR NOT golden", name="golden"),
         {"comment": "What people know: sessions or intervals that are anomalous or normal"},
     )
     label_id: Mapped[int] = mapped_column(sa.Identity(), primary_key=True, comment="Row number")
@@ -193,6 +194,9 @@ class Label(Table):
     author: Mapped[str] = column("Who says so")
     reason: Mapped[str] = column("Why")
     imported_at: Mapped[datetime] = column("When", server_default=sa.func.now())
+    golden: Mapped[bool] = column(
+        "A confirmed incident, which every champion must find", server_default=sa.false()
+    )
 
 
 OUTCOMES = (
@@ -345,3 +349,54 @@ class RetrainRequest(Table):
     asked_at: Mapped[datetime] = column("When", primary_key=True)
     day: Mapped[date] = column("UTC day whose measures were past their bounds")
     reason: Mapped[str] = column("These measures, in words")
+
+
+class ShadowScoring(Table):
+    __tablename__ = "shadow_scorings"
+    __table_args__ = (
+        {"comment": "One row for each interval that a champion and a challenger both judged"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("Windows that closed after this", primary_key=True)
+    interval_end: Mapped[datetime] = column("and not after this", primary_key=True)
+    champion_version: Mapped[str] = column("Version of the champion", primary_key=True)
+    challenger_version: Mapped[str] = column("Version of the challenger", primary_key=True)
+    windows: Mapped[int] = column("Windows judged by both")
+    flagged: Mapped[int] = column("Windows that either flags, or both")
+    scored_at: Mapped[datetime] = column("When the rows last changed")
+
+
+class ShadowScore(Table):
+    __tablename__ = "shadow_scores"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["source", "interval_start", "interval_end", "champion_version", "challenger_version"],
+            [
+                ShadowScoring.source,
+                ShadowScoring.interval_start,
+                ShadowScoring.interval_end,
+                ShadowScoring.champion_version,
+                ShadowScoring.challenger_version,
+            ],
+            ondelete="CASCADE",
+            name="fk_shadow_scores_scoring",
+        ),
+        {"comment": "Each row is a window that the champion, the challenger or both flag"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("The scored interval", primary_key=True)
+    interval_end: Mapped[datetime] = column("and its end", primary_key=True)
+    champion_version: Mapped[str] = column("Version of the champion", primary_key=True)
+    challenger_version: Mapped[str] = column("Version of the challenger", primary_key=True)
+    window_id: Mapped[str] = column("The window", primary_key=True)
+    session_key: Mapped[str | None] = column("The session, where windows are sessions")
+    window_start: Mapped[datetime] = column("First event of the window, or start of its time")
+    window_end: Mapped[datetime] = column("Last event of the window")
+    champion_score: Mapped[float] = column("High is anomalous")
+    champion_threshold: Mapped[float] = column("The champion flags scores above it")
+    challenger_score: Mapped[float] = column("High is anomalous")
+    challenger_threshold: Mapped[float] = column("The challenger flags scores above it")
+    reason: Mapped[str] = column(
+        "Why, in words, by the one that flags it; by the champion where both do"
+    )
+    lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")

@@ -2,7 +2,7 @@
 
 Where do I go to…
 - see what a run records? `runs.py`, and for its pictures `plots.py`.
-- load the model that scores tonight? `champion`.
+- load the model that scores tonight? `champion`; one by another alias? `registered`.
 - see how an alias moves? `promote`, `move_back`, `roll_back`.
 - change how MLflow itself sees a model? `pyfunc_model.py`, which is stored with each model.
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import mlflow
@@ -139,13 +138,13 @@ def smoke_test(source: str) -> None:
         raise ValueError(f"its input example scores {scores.tolist()}")
 
 
-def champion_learnt_until(client: MlflowClient, source: str) -> datetime | None:
-    """Where the data ends that a source's champion has learnt, None without a champion."""
+def champion_parameters(client: MlflowClient, source: str) -> dict[str, str] | None:
+    """What the run of a source's champion says of its data, None without a champion."""
     version = _aliased(client, model_name(source), CHAMPION)
     if version is None:
         return None
-    run = client.get_run(run_of(client, source, version))
-    return datetime.fromisoformat(run.data.params["held_out_from"])
+    found: dict[str, str] = client.get_run(run_of(client, source, version)).data.params
+    return found
 
 
 def run_of(client: MlflowClient, source: str, version: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 Bools = npt.NDArray[np.bool_]
 
-# The later fifth of the period is for the gate.
+# The later fifth is for the gate.
 TRAIN_SHARE = 0.8
 # With fewer windows to judge on, chance decides.
 LEAST_JUDGED = 20
@@ -97,6 +97,7 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
         "period_start": start.isoformat(),
         "period_end": end.isoformat(),
         "held_out_from": cut.isoformat(),
+        "newest_window": _newest(windows).isoformat(),
         "windows": len(windows),
         "windows_labelled_anomalous": int(is_anomalous.sum()),
         "events": len(windows.events),
@@ -169,7 +170,7 @@ def _refuse_stale(source: LogSource, windows: Windows, start: datetime, end: dat
             f"UTC, at least {LEAST_TRAINED + LEAST_JUDGED} are needed: choose a period that holds "
             "logs, or ingest some"
         )
-    newest: Any = windows.spans["ends_at"].max()
+    newest = _newest(windows)
     if end - newest > STALE:
         raise TooFewWindows(
             f"the newest window of {source.name} ended {newest:%Y-%m-%d %H:%M} UTC, more than "
@@ -178,25 +179,40 @@ def _refuse_stale(source: LogSource, windows: Windows, start: datetime, end: dat
         )
 
 
+def _newest(windows: Windows) -> datetime:
+    newest: Any = windows.spans["ends_at"].max()
+    return cast("datetime", newest)
+
+
 def _cut(workspace: Workspace, source: str, windows: Windows) -> datetime:
-    """Where the held-out part begins: neither the challenger nor the champion learnt it."""
+    """Where the held-out part begins: neither the challenger nor the champion has learnt it.
+
+    It is the later fifth of what the champion has not learnt, so that a challenger knows most of
+    what is new; where nothing has come since, it is what the champion was judged on.
+    """
     needed = LEAST_TRAINED + LEAST_JUDGED
     if len(windows) < needed:
         raise TooFewWindows(
             f"{source} has {len(windows)} windows in the period, at least {needed} are needed: "
             "choose a longer period, or wait for more logs"
         )
-    cut = split_by_share(windows, TRAIN_SHARE).cut
-    learnt_until = tracking.champion_learnt_until(tracking.connect(workspace.settings), source)
-    if learnt_until is not None:
-        cut = max(cut, learnt_until)
-    judged = int((windows.spans["starts_at"] >= cut).sum())
-    if judged < LEAST_JUDGED:
+    champion = tracking.champion_parameters(tracking.connect(workspace.settings), source)
+    if champion is None:
+        return split_by_share(windows, TRAIN_SHARE).cut
+    learnt_until, newest = (
+        datetime.fromisoformat(champion[name]) for name in ("held_out_from", "newest_window")
+    )
+    new = windows.where((windows.spans["starts_at"] >= learnt_until).to_numpy())
+    if len(new) < LEAST_JUDGED:
         raise TooFewWindows(
-            f"the champion of {source} has learnt until {cut:%Y-%m-%d %H:%M} UTC, and only "
-            f"{judged} windows of the period are later, at least {LEAST_JUDGED} are needed to "
-            "compare a challenger with it: choose a later period, or wait for more logs"
+            f"the champion of {source} has learnt until {learnt_until:%Y-%m-%d %H:%M} UTC, and "
+            f"only {len(new)} windows of the period are later, at least {LEAST_JUDGED} are needed "
+            "to compare a challenger with it: choose a later period, or wait for more logs"
         )
+    if int((new.spans["ends_at"] > newest).sum()) < LEAST_JUDGED:
+        return learnt_until
+    first = min(round(len(new) * TRAIN_SHARE), len(new) - LEAST_JUDGED)
+    cut: datetime = new.spans["starts_at"][first]
     return cut
 
 

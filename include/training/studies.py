@@ -27,6 +27,8 @@ from include.workspace import Workspace
 from ml.tuning import Exam, all_settings, first_settings, search_space
 
 log = logging.getLogger(__name__)
+# It tells of every trial that is there already.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SCHEMA = "optuna"
 TASK = "task"

@@ -5,6 +5,7 @@ Where do I go to…
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
 - read anomalies? `anomalies.py`. See what monitoring measured? `monitor.py`.
 - see what the gate said, or roll back? `promotions.py`.
+- see what a challenger judges otherwise? `disagreements.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - measure detectors on files? `evaluate.py`.
@@ -18,6 +19,7 @@ import typer
 from services.cli import (
     anomalies,
     demo,
+    disagreements,
     evaluate,
     labels,
     monitor,
@@ -37,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stack, demo, pipeline, promotions, anomalies, monitor, evaluate):
+for module in (stack, demo, pipeline, promotions, anomalies, disagreements, monitor, evaluate):
     module.register(app)
 app.add_typer(sources.app)
 app.add_typer(templates.app)

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import getpass
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.common import Exit, console, fail, told_errors, workspace
+
+if TYPE_CHECKING:
+    from include.database.labels import LabelRow
+
+Source = Annotated[str, typer.Option("--source", "-s", help="The log source.")]
+Author = Annotated[str | None, typer.Option(help="Who says so; your user name by default.")]
+Golden = Annotated[
+    bool,
+    typer.Option("--golden", help="Confirmed incidents, which every later champion must find."),
+]
+
+
+class Verdict(StrEnum):
+    ANOMALOUS = "anomalous"
+    NORMAL = "normal"
+
 
 app = typer.Typer(name="labels", help="Tell what is known to be anomalous or normal.")
 
@@ -21,24 +39,59 @@ def labels() -> None:
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file.")],
-    source: Annotated[str, typer.Option("--source", "-s", help="The log source.")],
-    author: Annotated[
-        str | None, typer.Option(help="Who says so; your user name by default.")
-    ] = None,
+    source: Source,
+    author: Author = None,
     reason: Annotated[str, typer.Option(help="Why, for those who read it later.")] = "imported",
+    golden: Golden = False,
 ) -> None:
     """Import labels from a CSV file with a header.
 
     Columns: `label` (anomalous or normal) with `session_key`, or with `starts_at` and `ends_at`.
-    Importing the same file again changes nothing.
+    Importing the same file again changes nothing; golden incidents stay golden.
     """
     with told_errors():
-        space = workspace()
-        from include.database import labels as table
+        from include.database.labels import read_label_csv
 
-        if source not in space.sources:
-            fail(f"no log source {source!r}; there are: {', '.join(space.sources)}", Exit.USAGE)
-        rows = table.read_label_csv(file)
-        with space.engine.begin() as conn:
-            changed = table.import_labels(conn, source, rows, author or getpass.getuser(), reason)
+        rows = read_label_csv(file)
+        changed = _store(source, rows, author, reason, golden)
     console.print(f"{len(rows)} labels read, {changed} new or changed")
+
+
+@app.command()
+def add(
+    source: Source,
+    verdict: Annotated[Verdict, typer.Option(help="What it is.")],
+    reason: Annotated[str, typer.Option(help="Why, for those who read it later.")],
+    session: Annotated[str | None, typer.Option(help="The session that it speaks of.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="UTC start of the interval it speaks of.")
+    ] = None,
+    end: Annotated[datetime | None, typer.Option("--until", help="UTC end, exclusive.")] = None,
+    author: Author = None,
+    golden: Golden = False,
+) -> None:
+    """Add one label: a session, an interval, or the part of a session within an interval.
+
+    Example: loganalyzer labels add --source storage --session 0a0b0c0d --verdict anomalous
+    --reason "disk full"
+    """
+    with told_errors():
+        from include.database.labels import LabelRow, checked
+
+        starts_at, ends_at = (time and time.replace(tzinfo=UTC) for time in (start, end))
+        label = LabelRow(session or None, starts_at, ends_at, verdict is Verdict.ANOMALOUS)
+        changed = _store(source, [checked(label, "labels add")], author, reason, golden)
+    console.print("added" if changed else "this label is there already")
+
+
+def _store(source: str, rows: list[LabelRow], author: str | None, reason: str, golden: bool) -> int:
+    """How many labels are new or changed."""
+    space = workspace()
+    from include.database import labels as table
+
+    if source not in space.sources:
+        fail(f"no log source {source!r}; there are: {', '.join(space.sources)}", Exit.USAGE)
+    with space.engine.begin() as conn:
+        return table.import_labels(
+            conn, source, rows, author or getpass.getuser(), reason, golden=golden
+        )

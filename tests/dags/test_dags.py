@@ -81,6 +81,21 @@ def test_every_parameter_has_a_title_and_a_description(name: str, dags: dict[str
         assert param.schema.get("description") or param.description
 
 
-def test_each_asset_is_made_by_one_task(dags: dict[str, Any]) -> None:
+def test_each_asset_is_made_where_it_should_be(dags: dict[str, Any]) -> None:
     made = [asset.name for dag in dags.values() for task in dag.tasks for asset in task.outlets]
-    assert sorted(made) == ["anomalies", "champion_models", "lake_events", "source_drift"]
+    assert sorted(made) == [
+        "anomalies",
+        "champion_models",
+        "champion_models",
+        "lake_events",
+        "source_drift",
+    ]
+
+
+def test_a_shadow_comes_after_the_champion_and_can_be_switched_off(dags: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    shadow = dags["score_nightly"].get_task("shadow")
+    assert "score" in shadow.upstream_task_ids
+    with pytest.raises(AirflowSkipException, match="switches it off"):
+        shadow.python_callable(night={}, params={"shadow": False})

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from include.training import promote_best, train_candidate
 from include.workspace import Workspace, open_workspace
 from services.airflow_api import AirflowApi
 from services.local import Stack
@@ -30,7 +29,9 @@ windowing: {{kind: session, key: 'req=([0-9a-f]{{8}})', idle_timeout: 30m, longe
 
 
 @pytest.fixture
-def sources(airflow_stack: Stack, ingest: Callable[[Workspace, str], int]) -> None:
+def sources(
+    airflow_stack: Stack, ingest: Callable[[Workspace, str], int], crown: Callable[..., str]
+) -> None:
     """Two sources, trained on a day; on the next one `released` logs something new."""
     folder = airflow_stack.folder / "sources"
     folder.mkdir(exist_ok=True)
@@ -48,8 +49,7 @@ def sources(airflow_stack: Stack, ingest: Callable[[Workspace, str], int]) -> No
             key = f"{name}/{n}.log"
             space.store.put_bytes(space.settings.bucket_logs, key, "".join(lines).encode())
         ingest(space, name)
-        times = [(FIRST + n * DAY).isoformat() for n in (0, 1, 2)]
-        promote_best(space, [train_candidate(space, name, "novelty", *times)])
+        crown(space, name, FIRST, FIRST + DAY)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from include.database import Connection, labels
 from include.database import monitoring as tables
 from include.database.labels import LabelRow
 from include.scoring import score_night
-from include.training import promote_best, train_candidate
 from include.workspace import Workspace, open_workspace
 from services.simulator import simulate
 
@@ -29,6 +28,7 @@ masks: ['req=[0-9a-f]+', '[a-z]+/[0-9a-f]+\\.bin']
 """
 
 Ingest = Callable[[Workspace, str], int]
+Crown = Callable[..., str]
 Rows = dict[str, sa.RowMapping]
 
 
@@ -59,11 +59,6 @@ def lines(day: datetime, count: int, message: str, first: int = 0) -> bytes:
     ).encode()
 
 
-def train(space: Workspace, name: str, start: datetime, end: datetime) -> None:
-    times = [moment.isoformat() for moment in (start, end, end + DAY)]
-    promote_best(space, [train_candidate(space, name, "novelty", *times)])
-
-
 def monitored(space: Workspace, name: str, day: datetime) -> tuple[str | None, Rows]:
     """What is found of a day, and its rows."""
     finding = monitoring.monitor_day(space, name, day.date().isoformat())
@@ -88,12 +83,14 @@ class TestSampleLogs:
     """Two days of the sample service, the first of them learnt."""
 
     @pytest.fixture(autouse=True)
-    def _learnt(self, space: Workspace, name: str, ingest: Ingest, tmp_path: Path) -> None:
+    def _learnt(
+        self, space: Workspace, name: str, ingest: Ingest, crown: Crown, tmp_path: Path
+    ) -> None:
         written = simulate(tmp_path / "samples", FIRST.date(), days=2)
         for path in written.files:
             put(space, name, str(path.relative_to(written.folder)), path.read_bytes())
         ingest(space, name)
-        train(space, name, FIRST, SECOND)
+        crown(space, name, FIRST, SECOND)
 
     def test_a_day_asks_for_nothing_be_there_incidents_or_not_and_again_changes_no_row(
         self, space: Workspace, name: str
@@ -108,7 +105,7 @@ class TestSampleLogs:
         assert 0 < rows["unseen_templates"]["value"] < rows["unseen_templates"]["bound"]
 
     def test_a_release_asks_for_a_retrain_which_mends_it(
-        self, space: Workspace, name: str, ingest: Ingest
+        self, space: Workspace, name: str, ingest: Ingest, crown: Crown
     ) -> None:
         put(space, name, "released.log", lines(SECOND, 2000, "cache warmed for tenant"))
         ingest(space, name)
@@ -116,7 +113,7 @@ class TestSampleLogs:
         assert {"unseen_templates", "template_drift"} <= past(rows)
         assert reason is not None
         assert reason.count("version 1 learnt") == len(past(rows))
-        train(space, name, FIRST, SECOND + DAY)
+        crown(space, name, FIRST, SECOND + DAY)
         reason, rows = monitored(space, name, SECOND)
         assert (reason, past(rows)) == (None, set())
         assert rows["unseen_templates"]["model_version"] == "2"

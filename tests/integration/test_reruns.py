@@ -51,6 +51,8 @@ TABLES = [
     "validations",
     "scorings",
     "anomalies",
+    "shadow_scorings",
+    "shadow_scores",
 ]
 
 

@@ -32,7 +32,7 @@ def test_weights_count_as_so_many_windows() -> None:
 def test_no_more_normal_windows_than_allowed_lie_above(allowed: float) -> None:
     best = 0.0
     for threshold in [*SCORES, -np.inf]:
-        is_above = SCORES > threshold if threshold > -np.inf else np.ones(len(SCORES), bool)
+        is_above = threshold < SCORES if threshold > -np.inf else np.ones(len(SCORES), bool)
         if is_above[~TRUTH].mean() <= allowed:
             best = max(best, is_above[TRUTH].mean())
     assert Ranking(SCORES, TRUTH).recall_at(allowed) == pytest.approx(best)

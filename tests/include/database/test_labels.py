@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from include.database import Connection, labels
 from include.database.labels import InvalidLabels, LabelRow, read_label_csv
@@ -78,11 +79,9 @@ def test_a_file_is_read(file: Path, text: str, expected: list[LabelRow]) -> None
             b"starts_at,ends_at,label\nmonday,2026-03-02,1\n", "line 2: 'monday'", id="no time"
         ),
         pytest.param(
-            b"starts_at,ends_at,label\n2026-03-02,2026-03-02,1\n", "line 2: starts_at", id="no span"
+            b"starts_at,ends_at,label\n2026-03-02,2026-03-02,1\n", "line 2: an int", id="no span"
         ),
-        pytest.param(
-            b"starts_at,ends_at,label\n,2026-03-02,1\n", "line 2: starts_at", id="no start"
-        ),
+        pytest.param(b"starts_at,ends_at,label\n,2026-03-02,1\n", "line 2: an int", id="no start"),
         pytest.param(
             b"session_key,label\na,1\nb,0\na,0\n", "line 4: contradicts line 2", id="contradiction"
         ),
@@ -147,3 +146,56 @@ def test_sources_are_apart(conn: Connection) -> None:
     labels.import_labels(conn, "disk", ROWS, "ann", "")
     assert labels.import_labels(conn, "net", ROWS, "ann", "") == 4
     assert len(labels.labels_of(conn, "disk")) == 4
+
+
+class TestGoldenIncidents:
+    ODD = (LabelRow("a", None, None, True), LabelRow(None, NINE, TEN, True))
+
+    @pytest.fixture
+    def known(self, conn: Connection) -> Connection:
+        labels.import_labels(conn, "disk", ROWS, "ann", "imported")
+        labels.import_labels(conn, "disk", self.ODD, "bob", "incident 12", golden=True)
+        return conn
+
+    def golden(self, conn: Connection) -> list[tuple[object, ...]]:
+        return labels.golden_labels_of(conn, "disk").rows()
+
+    def test_they_are_the_confirmed_ones(self, known: Connection) -> None:
+        assert self.golden(known) == [("a", None, None, True), (None, NINE, TEN, True)]
+        assert len(labels.labels_of(known, "disk")) == 4
+        assert labels.golden_labels_of(known, "net").schema == labels.LABEL_SCHEMA
+
+    def test_they_say_who_confirmed_them(self, known: Connection) -> None:
+        authors = "SELECT DISTINCT author, reason FROM loganalyzer.labels WHERE golden"
+        assert known.execute(sa.text(authors)).all() == [("bob", "incident 12")]
+
+    def test_no_later_import_takes_that_away(self, known: Connection) -> None:
+        before = table(known)
+        for golden in (False, True):
+            imported = labels.import_labels(known, "disk", self.ODD, "eve", "", golden=golden)
+            assert imported == 0
+        assert table(known) == before
+
+    def test_one_that_was_called_normal_becomes_one(self, known: Connection) -> None:
+        found = [LabelRow("b", None, None, True)]
+        assert labels.import_labels(known, "disk", found, "eve", "after all", golden=True) == 1
+        assert ("b", None, None, True) in self.golden(known)
+
+    def test_none_can_be_called_normal(self, known: Connection) -> None:
+        before = table(known)
+        normal = [LabelRow("c", None, None, False), LabelRow("a", None, None, False)]
+        with pytest.raises(InvalidLabels, match="session a is a golden incident of disk"):
+            labels.import_labels(known, "disk", normal, "eve", "")
+        assert table(known) == before
+        assert labels.import_labels(known, "net", normal, "eve", "") == 2
+
+    def test_nothing_normal_is_one(self, known: Connection) -> None:
+        before = table(known)
+        normal = [LabelRow("d", None, None, True), LabelRow(None, NINE, TEN, False)]
+        with pytest.raises(
+            InvalidLabels, match="2026-03-01 09:00:00 UTC is labelled normal, and only"
+        ):
+            labels.import_labels(known, "disk", normal, "eve", "", golden=True)
+        assert table(known) == before
+        with pytest.raises(IntegrityError, match="ck_labels_golden"), known.begin_nested():
+            known.execute(sa.text("UPDATE loganalyzer.labels SET golden = true"))
