@@ -108,7 +108,11 @@ PARAMS = {
         "person decides; never: it is only registered.",
     ),
     "note": Param(
-        "", type="string", maxLength=2000, title="Note", description="Why this run; kept with it."
+        None,
+        type=["null", "string"],
+        maxLength=2000,
+        title="Note",
+        description="Why this run; kept with it.",
     ),
     "roll_back": Param(
         False,

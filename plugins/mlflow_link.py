@@ -1,4 +1,4 @@
-"""The button "MLflow run" on the page of a task in the Airflow UI."""
+"""The link "MLflow run" on the page of a task in the Airflow UI."""
 
 from airflow.sdk import BaseOperatorLink
 
@@ -15,7 +15,7 @@ class MlflowRunLink(BaseOperatorLink):
 
 
 def offer_run_link(mapped) -> None:  # type: ignore[no-untyped-def]
-    """Put the button on the pages of a mapped task. The operators of decorated tasks have no other
+    """Put the link on the pages of a mapped task. The operators of decorated tasks have no other
     place for it."""
     mapped.operator.operator_extra_links = [MlflowRunLink()]
 

@@ -82,6 +82,14 @@ class AirflowApi:
                 raise AirflowError(f"{dag_id} has not ended after {seconds:.0f} s: {self.url}")
             time.sleep(POLL_S)
 
+    def answer(
+        self, dag_id: str, run_id: str, task_id: str, option: str, map_index: int = -1
+    ) -> None:
+        """Answer a task that waits for a person. Raises AirflowError where it does not wait."""
+        place = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        body = {"chosen_options": [option], "params_input": {}}
+        self._checked(self._http.patch(place, json=body))
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         answer = self._http.get(
             f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 1000}

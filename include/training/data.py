@@ -122,9 +122,15 @@ def address(workspace: Workspace, source: str, fingerprint: str) -> str:
 
 
 def read(workspace: Workspace, prepared: Prepared) -> Dataset:
-    """What `prepare` wrote."""
-    prefix = _prefix(prepared["request"]["source"], prepared["fingerprint"])
+    """What `prepare` wrote. Raises LookupError where a later run's data have taken its place."""
+    source = prepared["request"]["source"]
+    prefix = _prefix(source, prepared["fingerprint"])
     bucket = workspace.settings.bucket_lake
+    if not workspace.store.exists(bucket, f"{prefix}{ABOUT}"):
+        raise LookupError(
+            f"the windows of this run of {source} gave way to those of a later run: clear the "
+            "task `prepare` too, or start a new run"
+        )
     with tempfile.TemporaryDirectory() as folder:
         for name in ("spans.parquet", "events.parquet", "texts.json", "anomalous.json"):
             data = workspace.store.get_bytes(bucket, f"{prefix}{name}")

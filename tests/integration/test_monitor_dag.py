@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DAY = timedelta(days=1)
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
-DAG_ID = "monitor_sources"
+DAG_ID, RETRAIN = "monitor_sources", "train_detectors"
 CONF = {"day": "2026-03-03"}
 SOURCE = """
 name: {name}
@@ -57,7 +58,8 @@ def airflow(airflow_stack: Stack, sources: None) -> AirflowApi:
     state = airflow_stack.state()
     url = f"http://127.0.0.1:{state.ports['airflow']}"
     api = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
-    api.unpause(DAG_ID)
+    for dag_id in (DAG_ID, RETRAIN):
+        api.unpause(dag_id)
     return api
 
 
@@ -88,6 +90,18 @@ def events(metadata: sa.Engine) -> list[dict[str, Any]]:
         return list(conn.scalars(query))
 
 
+def retrain(metadata: sa.Engine) -> str:
+    """The run that the event has started."""
+    query = sa.text("SELECT run_id FROM dag_run WHERE dag_id = :dag_id AND run_type LIKE 'asset%'")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with metadata.connect() as conn:
+            if (run_id := conn.scalar(query, {"dag_id": RETRAIN})) is not None:
+                return str(run_id)
+        time.sleep(1)
+    pytest.fail("the event started no retrain")
+
+
 def test_the_source_that_drifted_asks_once(airflow: AirflowApi, metadata: sa.Engine) -> None:
     states = run(airflow)
     assert set(states["measure"]) == {"success"}
@@ -98,6 +112,11 @@ def test_the_source_that_drifted_asks_once(airflow: AirflowApi, metadata: sa.Eng
     states = run(airflow)
     assert states["ask_for_retrain"] == states["record"] == ["skipped"]
     assert len(events(metadata)) == 1
+
+    run_id = retrain(metadata)
+    airflow.wait(RETRAIN, run_id, seconds=300)
+    (request,) = airflow.result(RETRAIN, run_id, "plan")
+    assert (request["source"], request["note"]) == ("released", extra["reason"])
 
 
 def test_where_nothing_drifted_nothing_is_asked_for(

@@ -27,6 +27,8 @@ LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language
 # `make test` is what runs this; `down` comes at the end.
 COMMANDS = [line for line in dict.fromkeys(LINES) if line and line != "make test"]
 DEMO, DOWN = "make demo", "loganalyzer down"
+# The README's story has but one champion.
+ROLLBACK = "loganalyzer rollback --source storage"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-def run(line: str, environment: dict[str, str], folder: Path) -> str:
+def run(line: str, environment: dict[str, str], folder: Path, code: int = 0) -> str:
     line = line.replace("path/to/files", str(folder / "app.log"))
     if line.startswith("make "):
         line = f"make -C {PROJECT_ROOT} {line.removeprefix('make ')}"
@@ -69,8 +71,8 @@ def run(line: str, environment: dict[str, str], folder: Path) -> str:
         capture_output=True,
         text=True,
     )
-    assert answer.returncode == 0, f"{line}\n{answer.stdout}\n{answer.stderr}"
-    return answer.stdout
+    assert answer.returncode == code, f"{line}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout + answer.stderr
 
 
 def test_every_command_and_query_of_the_readme_works(
@@ -81,9 +83,10 @@ def test_every_command_and_query_of_the_readme_works(
     engine = create_engine(database_url(state, "loganalyzer"))
     assert [has_rows(engine, query) for query in QUERIES] == [True] * 5
     engine.dispose()
-    others = [line for line in COMMANDS if line not in {DEMO, DOWN}]
+    others = [line for line in COMMANDS if line not in {DEMO, ROLLBACK, DOWN}]
     told = {line: run(line, environment, folder) for line in others}
     assert "anomalies since" in told["make demo LOGS=path/to/files"]
+    assert "no previous champion" in run(ROLLBACK, environment, folder, code=1)
     assert "stopped: " in run(DOWN, environment, folder)
 
 

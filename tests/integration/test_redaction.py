@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from include.scoring import score_night
-from include.training import promote_best, train_candidate
 from include.workspace import Workspace, open_workspace
 from services.cli import app
 from services.local import Stack
@@ -28,7 +27,7 @@ Ingest = Callable[[Workspace, str], int]
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
-SESSIONS = 60
+SESSIONS = 80
 DATABASES = ("loganalyzer", "mlflow")
 ALL_COLUMNS = """
 SELECT table_schema, table_name, column_name FROM information_schema.columns
@@ -50,7 +49,7 @@ class Secrets:
         lines = []
         way = self.by_way
         for number in range(SESSIONS):
-            at = day + number * timedelta(minutes=20)
+            at = day + number * timedelta(minutes=15)
             head = f"{at:%Y-%m-%d %H:%M:%S},000 INFO"
             lines += [
                 f"{head} app.Login: req={number:08x} password={way['message']} accepted",
@@ -77,11 +76,12 @@ def test_secrets_are_stored_only_where_nothing_is_redacted(
     stack: Stack,
     workspace: Workspace,
     ingest: Ingest,
+    crown: Callable[..., str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secrets, name = Secrets(), f"redacted_{is_redacted}".lower()
-    told = run_pipeline(workspace, name, secrets, is_redacted, ingest)
+    told = run_pipeline(workspace, name, secrets, is_redacted, ingest, crown)
     found = secrets.found_in(told + caplog.text)
     for text in (*stored_objects(workspace), *stored_rows(stack)):
         found |= secrets.found_in(text)
@@ -89,7 +89,12 @@ def test_secrets_are_stored_only_where_nothing_is_redacted(
 
 
 def run_pipeline(
-    workspace: Workspace, name: str, secrets: Secrets, is_redacted: bool, ingest: Ingest
+    workspace: Workspace,
+    name: str,
+    secrets: Secrets,
+    is_redacted: bool,
+    ingest: Ingest,
+    crown: Callable[..., str],
 ) -> str:
     """From objects to anomalies; what the commands print."""
     redact = "redact: [email, secret, url_password]" if is_redacted else ""
@@ -104,11 +109,7 @@ def run_pipeline(
         space.store.put_bytes(space.settings.bucket_logs, key, secrets.log(day).encode())
     # Staged data is searched too: it is not cleared away.
     ingest(space, name)
-    known_until = (START + 3 * DAY).isoformat()
-    trained = train_candidate(
-        space, name, "novelty", START.isoformat(), (START + DAY).isoformat(), known_until
-    )
-    promote_best(space, [trained])
+    crown(space, name, START, START + DAY)
     score_night(space, name, (START + DAY).isoformat(), (START + 2 * DAY).isoformat())
     verbs = (["anomalies"], ["templates", "list"], ["sources", "list"])
     answers = [

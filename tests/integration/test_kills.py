@@ -1,0 +1,129 @@
+"""A retrain under the real scheduler, whose servers are killed one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import date
+
+import httpx
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from include import tracking
+from include.training import studies
+from include.workspace import open_workspace
+from services.airflow_api import AirflowApi, AirflowError
+from services.local import Stack
+from services.local.environment import AIRFLOW_USER
+from services.simulator import simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SOURCE = "storage"
+DAG_ID = "train_detectors"
+TRIALS = 6
+CONF = {
+    "source": SOURCE,
+    "period_start": "2026-03-02T00:00:00Z",
+    "period_end": "2026-03-03T00:00:00Z",
+    "families": ["novelty", "one_class_svm"],
+    "trials": TRIALS,
+}
+
+
+@pytest.fixture
+def airflow(airflow_stack: Stack) -> AirflowApi:
+    simulation = simulate(airflow_stack.folder / "samples", date(2026, 3, 2), days=2)
+    space = open_workspace()
+    for path in simulation.files:
+        key = str(path.relative_to(simulation.folder))
+        space.store.put_bytes(space.settings.bucket_logs, key, path.read_bytes())
+    api = login(airflow_stack)
+    for dag_id in ("ingest_logs", DAG_ID):
+        api.unpause(dag_id)
+    api.wait("ingest_logs", api.trigger("ingest_logs", {"source": SOURCE}), seconds=600)
+    return api
+
+
+def login(stack: Stack) -> AirflowApi:
+    state = stack.state()
+    url = f"http://127.0.0.1:{state.ports['airflow']}"
+    return AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+
+
+def test_a_run_whose_servers_are_killed_ends_all_the_same(
+    airflow: AirflowApi, airflow_stack: Stack
+) -> None:
+    run_id = airflow.trigger(DAG_ID, CONF)
+    for victim in ("a worker", "airflow-scheduler", "mlflow", "postgres"):
+        wait_until_trials_run(airflow, run_id)
+        if victim == "a worker":
+            kill_workers(airflow_stack)
+        else:
+            kill(airflow_stack, victim)
+            airflow_stack.up()
+        airflow = login(airflow_stack)
+    airflow.wait(DAG_ID, run_id, seconds=1200)
+    check_what_is_left(run_id)
+
+
+def wait_until_trials_run(airflow: AirflowApi, run_id: str) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        try:
+            tasks = airflow.task_instances(DAG_ID, run_id)
+        except (AirflowError, httpx.HTTPError):  # it may not be up again yet
+            tasks = []
+        if any(task["task_id"] == "run_trial" and task["state"] == "running" for task in tasks):
+            return
+        if any(task["task_id"] == "fit" and task["state"] == "running" for task in tasks):
+            return
+        time.sleep(0.1)
+    pytest.fail("no trial is running")
+
+
+def kill_workers(stack: Stack) -> None:
+    scheduler = psutil.Process(stack.state().processes["airflow-scheduler"].pid)
+    leaves = [child for child in scheduler.children(recursive=True) if not child.children()]
+    for leaf in leaves:
+        os.kill(leaf.pid, signal.SIGKILL)
+
+
+def kill(stack: Stack, name: str) -> None:
+    process = psutil.Process(stack.state().processes[name].pid)
+    family = [process, *process.children(recursive=True)]
+    for each in family:
+        if each.is_running():
+            each.kill()
+
+
+def check_what_is_left(run_id: str) -> None:
+    space = open_workspace()
+    with space.engine.connect() as conn:
+        names = conn.scalars(sa.text("SELECT study_name FROM optuna.studies")).all()
+        row = (
+            conn.execute(
+                sa.text("SELECT * FROM loganalyzer.promotions WHERE dag_run_id = :run_id"),
+                {"run_id": run_id},
+            )
+            .mappings()
+            .one()
+        )
+    assert len(names) == 2
+    for name in names:
+        trials = studies._study(space.settings, name).get_trials(deepcopy=False)
+        tasks = [
+            trial.user_attrs[studies.TASK] for trial in trials if trial.state in studies.FINISHED
+        ]
+        assert sorted(tasks) == list(range(TRIALS)), "each task has finished one trial"
+    assert row["outcome"] == "promoted"
+    client = tracking.connect(space.settings)
+    versions = client.search_model_versions(f"name='{tracking.model_name(SOURCE)}'")
+    assert [version.version for version in versions] == [row["version"]]
+    found = tracking.champion(client, SOURCE)
+    assert found is not None
+    assert found.version == row["version"]
+    tracking.smoke_test(SOURCE)
