@@ -12,7 +12,9 @@ and `challenger` is the newest version that is neither.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,10 @@ from include.settings import Settings
 from ml.model import Model
 
 __all__ = ["MlflowClient"]
+
+# Bars fill logs and terminals, and how `pyfunc_model.py` is written is said there.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 CHAMPION = "champion"
 PREVIOUS = "previous"

@@ -52,9 +52,9 @@ def test_a_backfill_speaks_of_its_logical_date() -> None:
     assert moment_of(context) == day(7)
 
 
-def test_training_looks_back_thirty_days() -> None:
-    start, end = training_period({}, NIGHT)
-    assert (end, (end - start).days) == (NIGHT, 30)
+def test_training_looks_back_as_many_days_as_the_form_says() -> None:
+    start, end = training_period({"look_back_days": 12}, NIGHT)
+    assert (end, (end - start).days) == (NIGHT, 12)
 
 
 def test_training_takes_times_without_a_zone_as_utc() -> None:
