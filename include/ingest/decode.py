@@ -9,7 +9,6 @@ else stays as it is, but for the line ends.
 from __future__ import annotations
 
 import codecs
-import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import zstandard
+from zlib_ng import zlib_ng
 
 from include.objects import ByteStream
 
@@ -31,7 +31,7 @@ LONGEST_LINE_BYTES = 4 * (LONGEST_LINE + 2)
 ZSTD_SIP_BYTES = 2**12
 GZIP_MAGIC = b"\x1f\x8b"
 # What zlib calls a stream with the header and the checksum of gzip.
-GZIP_WINDOW = 16 + zlib.MAX_WBITS
+GZIP_WINDOW = 16 + zlib_ng.MAX_WBITS
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 NEWLINE = ord("\n")
 
@@ -155,8 +155,8 @@ def _decompressed(stream: ByteStream) -> Iterator[bytes]:
 
 
 def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
-    """By zlib itself: the module `gzip` reads eight kilobytes at a time."""
-    member = zlib.decompressobj(GZIP_WINDOW)
+    """By zlib-ng, which reads as zlib does in half the time."""
+    member = zlib_ng.decompressobj(GZIP_WINDOW)
     try:
         while data := stream.read():
             while data:
@@ -165,8 +165,8 @@ def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
                 data = member.unconsumed_tail
                 # Zeros may follow a member, and another member.
                 if member.eof and (data := member.unused_data.lstrip(b"\0")):
-                    member = zlib.decompressobj(GZIP_WINDOW)
-    except zlib.error as error:
+                    member = zlib_ng.decompressobj(GZIP_WINDOW)
+    except zlib_ng.error as error:  # type: ignore[misc]  # its stub takes the class for an error
         raise UnreadableObject(_damage("gzip", stream, str(error))) from error
     if not member.eof:
         raise UnreadableObject(_damage("gzip", stream, "it ends in the middle of a member"))
