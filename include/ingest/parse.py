@@ -21,6 +21,7 @@ from include.ingest.times import is_plausible, to_utc
 from include.objects import ByteStream
 from include.sources import LogSource, Windowing
 from include.sources.formats import LEVEL, LineFormat
+from ml.templates import Batch
 
 SEVERITIES = {
     "TRACE": "TRACE", "FINER": "TRACE", "FINEST": "TRACE",
@@ -52,6 +53,11 @@ class ParsedChunk:
     quarantined: pl.DataFrame
     lines_read: int
     lines_continued: int
+
+    @property
+    def messages(self) -> Batch:
+        """Of the events; by one thread, since tasks take the batches of a run beside each other."""
+        return Batch(self.events["message"], threads=1)
 
 
 def parse_chunks(

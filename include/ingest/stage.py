@@ -96,7 +96,7 @@ class _ObjectReading:
         if len(chunk.quarantined):
             rows = chunk.quarantined.select(QUARANTINE_SCHEMA.names)
             self._quarantine.write_table(rows.to_arrow().cast(QUARANTINE_SCHEMA))
-        self.shapes = merge_shapes([self.shapes, count_shapes(chunk.events["message"], self.masks)])
+        self.shapes = merge_shapes([self.shapes, count_shapes(chunk.messages, self.masks)])
         self.account = _grown(self.account, chunk)
 
     def quarantine(self) -> bytes:
