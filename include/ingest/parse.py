@@ -7,9 +7,10 @@ reason. The result does not depend on the size of the chunks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import polars as pl
 
@@ -22,6 +23,8 @@ from include.objects import ByteStream
 from include.sources import LogSource, Windowing
 from include.sources.formats import LEVEL, LineFormat
 from ml.templates import Batch
+
+Said = TypeVar("Said", pl.Expr, pl.Series)
 
 SEVERITIES = {
     "TRACE": "TRACE", "FINER": "TRACE", "FINEST": "TRACE",
@@ -187,13 +190,18 @@ def _session_key(windowing: Windowing) -> pl.Expr:
 
 
 def _times(text: pl.Series, source: LogSource, stored_utc: datetime) -> pl.Series:
-    """In UTC. Neighbours often share their time, which is then read once."""
+    """In UTC."""
+    formats, zone = source.line_format.time_formats, source.time_zone
+    return _by_runs(text, lambda runs: to_utc(runs, formats, zone, stored_utc))
+
+
+def _by_runs(text: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """What is read of each text. Neighbours often share theirs, which is then read once."""
     runs = text.rle().struct.field("value")
-    times = to_utc(runs, source.line_format.time_formats, source.time_zone, stored_utc)
-    return times.gather(text.rle_id())
+    return read(runs).gather(text.rle_id())
 
 
-def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr:
+def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr | pl.Series:
     if line_format.kind == "access":
         status = pl.col("status").cast(pl.Int64, strict=False)
         return (
@@ -208,11 +216,14 @@ def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr:
         return level.replace_strict(
             dict(enumerate(SYSLOG_SEVERITIES)), default=None, return_dtype=pl.String
         )
-    said = pl.col("severity")
     if line_format.kind == "cri":
         message = pl.col("message")
         said = pl.coalesce(message.str.extract(LEADING_LEVEL), message.str.extract(JSON_LEVEL))
-        said = said.str.strip_chars_end("]:")
+        return _known_severity(said.str.strip_chars_end("]:"))
+    return _by_runs(events["severity"], _known_severity)
+
+
+def _known_severity(said: Said) -> Said:
     return said.str.to_uppercase().replace_strict(SEVERITIES, default=None, return_dtype=pl.String)
 
 
