@@ -69,18 +69,28 @@ def parse_chunks(
     object_key: str,
     stored_utc: datetime,
     chunk_lines: int,
+    *,
+    find_sessions: bool = True,
 ) -> Iterator[ParsedChunk]:
-    """The events of one object. Raises UnreadableObject where it is damaged."""
+    """The events of one object. Raises UnreadableObject where it is damaged.
+
+    find_sessions: whether to search the messages for session keys, which are null otherwise.
+    """
+    windowing = source.windowing if find_sessions else None
     read_headers = HeaderReader(source.line_format)
     lines = read_lines(stream, chunk_lines)
     if source.redact:
         lines = redacted_chunks(lines, source.redact)
     for block in whole_records(lines, read_headers):
-        yield _parse_block(block, source, object_key, stored_utc)
+        yield _parse_block(block, source, windowing, object_key, stored_utc)
 
 
 def _parse_block(
-    block: Block, source: LogSource, object_key: str, stored_utc: datetime
+    block: Block,
+    source: LogSource,
+    windowing: Windowing | None,
+    object_key: str,
+    stored_utc: datetime,
 ) -> ParsedChunk:
     lines = block.lines.with_columns(
         line_number=pl.int_range(pl.len()) + block.first_line_number,
@@ -95,7 +105,7 @@ def _parse_block(
     records = _joined(heads, tails, source.line_format)
     if source.redact:  # what a record's lines hold together may match where none did alone
         records = records.with_columns(redacted(pl.col("message"), source.redact))
-    events = _typed(records, source, object_key, stored_utc)
+    events = _typed(records, source, windowing, object_key, stored_utc)
     refused = events.filter(pl.col("reason").is_not_null())
     lost = tails.join(refused.select("record"), on="record", how="semi")
     quarantined = pl.concat(
@@ -156,7 +166,11 @@ def _joined(heads: pl.DataFrame, tails: pl.DataFrame, line_format: LineFormat) -
 
 
 def _typed(
-    events: pl.DataFrame, source: LogSource, object_key: str, stored_utc: datetime
+    events: pl.DataFrame,
+    source: LogSource,
+    windowing: Windowing | None,
+    object_key: str,
+    stored_utc: datetime,
 ) -> pl.DataFrame:
     """The columns of PARSED_SCHEMA, with `record`, `line` and the `reason` to refuse it or null."""
     typed = events.select(
@@ -167,7 +181,7 @@ def _typed(
         "host",
         _severity(events, source.line_format).alias("severity"),
         "component",
-        _session_key(source.windowing).alias("session_key"),
+        _session_key(windowing).alias("session_key"),
         "message",
         pl.lit(object_key).alias("object_key"),
         "line_number",
@@ -180,8 +194,8 @@ def _typed(
     )
 
 
-def _session_key(windowing: Windowing) -> pl.Expr:
-    if windowing.kind != "session":
+def _session_key(windowing: Windowing | None) -> pl.Expr:
+    if windowing is None or windowing.kind != "session":
         return pl.lit(None, pl.String)
     # Where the group is the whole expression, to search without groups takes half the time.
     if re.fullmatch(r"\((?!\?)[^()]*\)", windowing.key):
