@@ -18,7 +18,7 @@ ARG TORCH_INDEX
 RUN pip install --no-cache-dir --disable-pip-version-check \
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' requirements.txt)"
 RUN pip install --no-cache-dir --disable-pip-version-check "$(grep '^uv==' requirements.txt)"
-RUN uv pip install --system --no-cache -r requirements.txt
+RUN uv pip install --system --no-cache --compile-bytecode -r requirements.txt
 
 COPY ml ml
 COPY include include

@@ -15,8 +15,6 @@ from include.database import models
 from include.database.models import ObjectVersion
 
 HOUR = timedelta(hours=1)
-# Rows of one INSERT: far below what Postgres takes as parameters.
-ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +243,8 @@ def _insert_entries(
     rows = [
         {**asdict(entry), "state": state, "reason": reason_of.get(entry.object_id)} for entry in new
     ]
-    for start in range(0, len(rows), ROWS):
-        conn.execute(insert(ObjectVersion).values(rows[start : start + ROWS]))
+    if rows:
+        conn.execute(insert(ObjectVersion), rows)
     return {entry.object_id for entry in new}
 
 
@@ -273,5 +271,5 @@ def _supersede(conn: Connection, entries: Sequence[LedgerEntry]) -> None:
 def _insert(
     conn: Connection, table: type[models.Table], rows: Sequence[LakePart] | Sequence[TemplateCount]
 ) -> None:
-    for start in range(0, len(rows), ROWS):
-        conn.execute(insert(table).values([asdict(row) for row in rows[start : start + ROWS]]))
+    if rows:  # given beside the statement, they are not compiled with it
+        conn.execute(insert(table), [asdict(row) for row in rows])

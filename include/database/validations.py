@@ -12,7 +12,6 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database.models import Validation
 
-ROWS = 1000
 # What a check found; a difference in any of these is news.
 FINDING = ("passed", "severity", "reason")
 
@@ -37,25 +36,23 @@ def record(conn: Connection, results: Sequence[ValidationRow]) -> None:
 
     Where the finding is the same the row stays as it is, with the batch and the time it had.
     """
-    for start in range(0, len(results), ROWS):
-        statement = insert(Validation).values(
-            [asdict(result) for result in results[start : start + ROWS]]
-        )
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["object_id", "layer", "expectation"],
-                set_={
-                    **{name: statement.excluded[name] for name in (*FINDING, "batch_id")},
-                    "checked_at": sa.func.now(),
-                },
-                where=sa.or_(
-                    *(
-                        getattr(Validation, name).is_distinct_from(statement.excluded[name])
-                        for name in FINDING
-                    )
-                ),
+    if not results:
+        return
+    statement = insert(Validation)
+    kept = statement.on_conflict_do_update(
+        index_elements=["object_id", "layer", "expectation"],
+        set_={
+            **{name: statement.excluded[name] for name in (*FINDING, "batch_id")},
+            "checked_at": sa.func.now(),
+        },
+        where=sa.or_(
+            *(
+                getattr(Validation, name).is_distinct_from(statement.excluded[name])
+                for name in FINDING
             )
-        )
+        ),
+    )
+    conn.execute(kept, [asdict(result) for result in results])
 
 
 def history(conn: Connection, source: str, limit: int | None = None) -> list[dict[str, Any]]:

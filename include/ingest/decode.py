@@ -9,7 +9,6 @@ else stays as it is, but for the line ends.
 from __future__ import annotations
 
 import codecs
-import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,10 +17,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import zstandard
+from zlib_ng import zlib_ng
 
 from include.objects import ByteStream
 
-BLOCK_BYTES = 4 * 2**20
+# So small that its copies stay in the processor's cache, and memory is used again, not asked for.
+BLOCK_BYTES = 2**19
 # A longer line is cut to one character more than this, by which it is known.
 LONGEST_LINE = 2**20
 # Enough bytes to hold that many characters, whichever they are.
@@ -30,7 +31,7 @@ LONGEST_LINE_BYTES = 4 * (LONGEST_LINE + 2)
 ZSTD_SIP_BYTES = 2**12
 GZIP_MAGIC = b"\x1f\x8b"
 # What zlib calls a stream with the header and the checksum of gzip.
-GZIP_WINDOW = 16 + zlib.MAX_WBITS
+GZIP_WINDOW = 16 + zlib_ng.MAX_WBITS
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 NEWLINE = ord("\n")
 
@@ -66,15 +67,18 @@ def read_bytes(path: Path) -> bytes:
 def _split(block: bytes) -> pl.Series:
     """The lines of a block that ends with a line's end."""
     text = _storable(block)
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE) + 1
-    if np.diff(ends, prepend=0).max() > LONGEST_LINE:
-        parts = text.decode().split("\n")[:-1]
-        cut = [part.removesuffix("\r")[: LONGEST_LINE + 1] for part in parts]
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
+    if np.diff(ends, prepend=-1).max() > LONGEST_LINE:
+        cut = [part[: LONGEST_LINE + 1] for part in text.decode().split("\n")[:-1]]
         return pl.Series("line", cut, pl.String)
-    # The text is already laid out as Arrow wants it: only the offsets are missing.
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
-    return pl.Series("line", lines).str.strip_suffix("\n").str.strip_suffix("\r")
+    # Without the newlines the text is laid out as Arrow wants it: only the offsets are missing.
+    offsets = np.append(0, ends - np.arange(len(ends)))
+    lines = pa.LargeStringArray.from_buffers(
+        len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
+    )
+    return pl.Series("line", lines)
 
 
 def _storable(block: bytes) -> bytes:
@@ -98,7 +102,7 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         if end:
             yield pending + block[:end]
             pending = b""
-        pending = (pending + block[end:])[:LONGEST_LINE_BYTES]
+        pending += block[end:][: LONGEST_LINE_BYTES - len(pending)]
     if pending:
         yield pending + b"\n"
 
@@ -151,8 +155,8 @@ def _decompressed(stream: ByteStream) -> Iterator[bytes]:
 
 
 def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
-    """By zlib itself: the module `gzip` reads eight kilobytes at a time."""
-    member = zlib.decompressobj(GZIP_WINDOW)
+    """By zlib-ng, which reads as zlib does in half the time."""
+    member = zlib_ng.decompressobj(GZIP_WINDOW)
     try:
         while data := stream.read():
             while data:
@@ -161,11 +165,11 @@ def _gunzipped(stream: _FromStart) -> Iterator[bytes]:
                 data = member.unconsumed_tail
                 # Zeros may follow a member, and another member.
                 if member.eof and (data := member.unused_data.lstrip(b"\0")):
-                    member = zlib.decompressobj(GZIP_WINDOW)
-        if not member.eof:
-            raise zlib.error("it ends in the middle of a member")
-    except zlib.error as error:
+                    member = zlib_ng.decompressobj(GZIP_WINDOW)
+    except zlib_ng.error as error:  # type: ignore[misc]  # its stub takes the class for an error
         raise UnreadableObject(_damage("gzip", stream, str(error))) from error
+    if not member.eof:
+        raise UnreadableObject(_damage("gzip", stream, "it ends in the middle of a member"))
 
 
 def _unzstd(stream: _FromStart) -> Iterator[bytes]:

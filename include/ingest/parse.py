@@ -7,9 +7,10 @@ reason. The result does not depend on the size of the chunks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import polars as pl
 
@@ -21,6 +22,9 @@ from include.ingest.times import is_plausible, to_utc
 from include.objects import ByteStream
 from include.sources import LogSource, Windowing
 from include.sources.formats import LEVEL, LineFormat
+from ml.templates import Batch
+
+Said = TypeVar("Said", pl.Expr, pl.Series)
 
 SEVERITIES = {
     "TRACE": "TRACE", "FINER": "TRACE", "FINEST": "TRACE",
@@ -53,6 +57,11 @@ class ParsedChunk:
     lines_read: int
     lines_continued: int
 
+    @property
+    def messages(self) -> Batch:
+        """Of the events; by one thread, since tasks take the batches of a run beside each other."""
+        return Batch(self.events["message"], threads=1)
+
 
 def parse_chunks(
     stream: ByteStream,
@@ -60,18 +69,28 @@ def parse_chunks(
     object_key: str,
     stored_utc: datetime,
     chunk_lines: int,
+    *,
+    find_sessions: bool = True,
 ) -> Iterator[ParsedChunk]:
-    """The events of one object. Raises UnreadableObject where it is damaged."""
+    """The events of one object. Raises UnreadableObject where it is damaged.
+
+    find_sessions: whether to search the messages for session keys, which are null otherwise.
+    """
+    windowing = source.windowing if find_sessions else None
     read_headers = HeaderReader(source.line_format)
     lines = read_lines(stream, chunk_lines)
     if source.redact:
         lines = redacted_chunks(lines, source.redact)
     for block in whole_records(lines, read_headers):
-        yield _parse_block(block, source, object_key, stored_utc)
+        yield _parse_block(block, source, windowing, object_key, stored_utc)
 
 
 def _parse_block(
-    block: Block, source: LogSource, object_key: str, stored_utc: datetime
+    block: Block,
+    source: LogSource,
+    windowing: Windowing | None,
+    object_key: str,
+    stored_utc: datetime,
 ) -> ParsedChunk:
     lines = block.lines.with_columns(
         line_number=pl.int_range(pl.len()) + block.first_line_number,
@@ -86,7 +105,7 @@ def _parse_block(
     records = _joined(heads, tails, source.line_format)
     if source.redact:  # what a record's lines hold together may match where none did alone
         records = records.with_columns(redacted(pl.col("message"), source.redact))
-    events = _typed(records, source, object_key, stored_utc)
+    events = _typed(records, source, windowing, object_key, stored_utc)
     refused = events.filter(pl.col("reason").is_not_null())
     lost = tails.join(refused.select("record"), on="record", how="semi")
     quarantined = pl.concat(
@@ -147,7 +166,11 @@ def _joined(heads: pl.DataFrame, tails: pl.DataFrame, line_format: LineFormat) -
 
 
 def _typed(
-    events: pl.DataFrame, source: LogSource, object_key: str, stored_utc: datetime
+    events: pl.DataFrame,
+    source: LogSource,
+    windowing: Windowing | None,
+    object_key: str,
+    stored_utc: datetime,
 ) -> pl.DataFrame:
     """The columns of PARSED_SCHEMA, with `record`, `line` and the `reason` to refuse it or null."""
     typed = events.select(
@@ -158,7 +181,7 @@ def _typed(
         "host",
         _severity(events, source.line_format).alias("severity"),
         "component",
-        _session_key(source.windowing).alias("session_key"),
+        _session_key(windowing).alias("session_key"),
         "message",
         pl.lit(object_key).alias("object_key"),
         "line_number",
@@ -171,8 +194,8 @@ def _typed(
     )
 
 
-def _session_key(windowing: Windowing) -> pl.Expr:
-    if windowing.kind != "session":
+def _session_key(windowing: Windowing | None) -> pl.Expr:
+    if windowing is None or windowing.kind != "session":
         return pl.lit(None, pl.String)
     # Where the group is the whole expression, to search without groups takes half the time.
     if re.fullmatch(r"\((?!\?)[^()]*\)", windowing.key):
@@ -181,13 +204,18 @@ def _session_key(windowing: Windowing) -> pl.Expr:
 
 
 def _times(text: pl.Series, source: LogSource, stored_utc: datetime) -> pl.Series:
-    """In UTC. Neighbours often share their time, which is then read once."""
+    """In UTC."""
+    formats, zone = source.line_format.time_formats, source.time_zone
+    return _by_runs(text, lambda runs: to_utc(runs, formats, zone, stored_utc))
+
+
+def _by_runs(text: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """What is read of each text. Neighbours often share theirs, which is then read once."""
     runs = text.rle().struct.field("value")
-    times = to_utc(runs, source.line_format.time_formats, source.time_zone, stored_utc)
-    return times.gather(text.rle_id())
+    return read(runs).gather(text.rle_id())
 
 
-def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr:
+def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr | pl.Series:
     if line_format.kind == "access":
         status = pl.col("status").cast(pl.Int64, strict=False)
         return (
@@ -202,11 +230,14 @@ def _severity(events: pl.DataFrame, line_format: LineFormat) -> pl.Expr:
         return level.replace_strict(
             dict(enumerate(SYSLOG_SEVERITIES)), default=None, return_dtype=pl.String
         )
-    said = pl.col("severity")
     if line_format.kind == "cri":
         message = pl.col("message")
         said = pl.coalesce(message.str.extract(LEADING_LEVEL), message.str.extract(JSON_LEVEL))
-        said = said.str.strip_chars_end("]:")
+        return _known_severity(said.str.strip_chars_end("]:"))
+    return _by_runs(events["severity"], _known_severity)
+
+
+def _known_severity(said: Said) -> Said:
     return said.str.to_uppercase().replace_strict(SEVERITIES, default=None, return_dtype=pl.String)
 
 

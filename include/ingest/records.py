@@ -31,22 +31,31 @@ def whole_records(
 ) -> Iterator[Block]:
     """Chunks of lines, cut anew so that each record's lines lie in one block.
 
-    read_headers: from lines to `Block.lines`; it sees every line once, in order.
+    read_headers: from lines to `Block.lines`; it sees every line once, in order. One chunk is read
+    ahead, so that the last record of an object is no block of its own.
     """
     held: pl.DataFrame | None = None
     number, overruns = 1, False
-    for chunk in chunks:
+    for chunk, is_last in _with_last(chunks):
         fresh = read_headers(chunk)
         lines = fresh if held is None else pl.concat([held, fresh])
         starts = lines["is_start"].arg_true()
         last = int(starts[-1]) if len(starts) else 0
         # What follows the last start may go on in the next chunk, but not without end.
-        cut = last if len(lines) - last <= LONGEST_RECORD else len(lines)
+        cut = len(lines) if is_last or len(lines) - last > LONGEST_RECORD else last
         if cut:
             yield Block(lines[:cut], number, overruns)
             number += cut
             if len(starts):
                 overruns = cut > last
         held = lines[cut:]
-    if held is not None and len(held):
-        yield Block(held, number, overruns)
+
+
+def _with_last(chunks: Iterable[pl.Series]) -> Iterator[tuple[pl.Series, bool]]:
+    """Each chunk, and whether it is the last."""
+    remaining = iter(chunks)
+    chunk = next(remaining, None)
+    while chunk is not None:
+        following = next(remaining, None)
+        yield chunk, following is None
+        chunk = following

@@ -41,7 +41,7 @@ def read_batch(workspace: Workspace, batch: Batch) -> Manifest:
     for member in batch.objects:
         reading = _ObjectReading(member, source)
         try:
-            for chunk in events_of(workspace, source, member):
+            for chunk in events_of(workspace, source, member, find_sessions=False):
                 reading.add(chunk)
         except (UnreadableObject, ReplacedObject) as error:
             log.warning("%s is set aside: %s", member.key, error)
@@ -60,16 +60,21 @@ def read_batch(workspace: Workspace, batch: Batch) -> Manifest:
 
 
 def events_of(
-    workspace: Workspace, source: LogSource, member: BatchObject
+    workspace: Workspace, source: LogSource, member: BatchObject, *, find_sessions: bool = True
 ) -> Iterator[ParsedChunk]:
-    """The events of an object version, chunk by chunk.
+    """The events of an object version, chunk by chunk; see `parse_chunks`.
 
     Raises UnreadableObject where it is damaged, ReplacedObject where it is not there any more.
     """
     settings = workspace.settings
     with workspace.store.open(settings.bucket_logs, member.key, member.etag) as stream:
         yield from parse_chunks(
-            stream, source, member.key, member.last_modified_utc, settings.chunk_lines
+            stream,
+            source,
+            member.key,
+            member.last_modified_utc,
+            settings.chunk_lines,
+            find_sessions=find_sessions,
         )
 
 
@@ -96,7 +101,7 @@ class _ObjectReading:
         if len(chunk.quarantined):
             rows = chunk.quarantined.select(QUARANTINE_SCHEMA.names)
             self._quarantine.write_table(rows.to_arrow().cast(QUARANTINE_SCHEMA))
-        self.shapes = merge_shapes([self.shapes, count_shapes(chunk.events["message"], self.masks)])
+        self.shapes = merge_shapes([self.shapes, count_shapes(chunk.messages, self.masks)])
         self.account = _grown(self.account, chunk)
 
     def quarantine(self) -> bytes:

@@ -53,7 +53,7 @@ def write_events(workspace: Workspace, manifest: Manifest, catalogue: Catalogue)
         member = account.object
         try:
             for chunk in events_of(workspace, source, member):
-                events = chunk.events.hstack(catalogue.match(chunk.events["message"]))
+                events = chunk.events.hstack(catalogue.match(chunk.messages))
                 events = events.with_columns(hour_utc=pl.col("event_time").dt.truncate("1h"))
                 written.append(_counted(events, member.object_id))
                 parts.add(events.drop_nulls(["template_id", "parameters"]))

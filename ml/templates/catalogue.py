@@ -153,7 +153,9 @@ class Catalogue:
         numbered = pl.DataFrame({"collapsed": texts, "row": np.arange(len(texts))})
         rows = _looked_up(batch.collapsed, numbered).to_numpy()
         parameters = in_slices(
-            lambda part, start: cut(part, rows[start : start + len(part)], cuts), batch.known
+            lambda part, start: cut(part, rows[start : start + len(part)], cuts),
+            batch.known,
+            batch.threads,
         )
         matched = pl.DataFrame(
             {"template_id": ids.gather(rows), "parameters": pl.concat(parameters, rechunk=False)}
