@@ -52,6 +52,9 @@ class Stack:
         """
         with self._alone() as state:
             running = {kind.name for kind in KINDS if self._runs(state, kind.name)}
+            if "postgres" not in running:
+                # What has lost its connections with it may end any moment: it starts anew too.
+                running -= {kind.name for kind in (*TRACKING, *AIRFLOW)}
             # What was killed has left children: they hold its port and its memory.
             self._stop(state, [kind for kind in KINDS if kind.name not in running])
             state.choose_ports(in_use=_ports_of(running))

@@ -7,7 +7,6 @@ import signal
 import time
 from datetime import date
 
-import httpx
 import psutil
 import pytest
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from include import tracking
 from include.training import studies
 from include.workspace import open_workspace
-from services.airflow_api import AirflowApi, AirflowError
+from services.airflow_api import AirflowApi
 from services.local import Stack
 from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
@@ -58,8 +57,8 @@ def test_a_run_whose_servers_are_killed_ends_all_the_same(
     airflow: AirflowApi, airflow_stack: Stack
 ) -> None:
     run_id = airflow.trigger(DAG_ID, CONF)
-    for victim in ("a worker", "airflow-scheduler", "mlflow", "postgres"):
-        wait_until_trials_run(airflow, run_id)
+    for number, victim in enumerate(("a worker", "airflow-scheduler", "mlflow", "postgres")):
+        wait_until_trials_run(airflow, run_id, done=2 * number)
         if victim == "a worker":
             kill_workers(airflow_stack)
         else:
@@ -70,19 +69,16 @@ def test_a_run_whose_servers_are_killed_ends_all_the_same(
     check_what_is_left(run_id)
 
 
-def wait_until_trials_run(airflow: AirflowApi, run_id: str) -> None:
-    deadline = time.monotonic() + 300
+def wait_until_trials_run(airflow: AirflowApi, run_id: str, done: int) -> None:
+    """Until so many trials have ended well, and another one is running."""
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline:
-        try:
-            tasks = airflow.task_instances(DAG_ID, run_id)
-        except (AirflowError, httpx.HTTPError):  # it may not be up again yet
-            tasks = []
-        if any(task["task_id"] == "run_trial" and task["state"] == "running" for task in tasks):
+        tasks = airflow.task_instances(DAG_ID, run_id)
+        states = [task["state"] for task in tasks if task["task_id"] == "run_trial"]
+        if states.count("success") >= done and "running" in states:
             return
-        if any(task["task_id"] == "fit" and task["state"] == "running" for task in tasks):
-            return
-        time.sleep(0.1)
-    pytest.fail("no trial is running")
+        time.sleep(0.2)
+    pytest.fail(f"no trial is running after {done} are done: {states}")
 
 
 def kill_workers(stack: Stack) -> None:
