@@ -26,6 +26,10 @@ Moment = Annotated[
 ]
 
 
+# As long as the DAG may run: trials take hours, and the answer of a person a day.
+TRAIN_HOURS = 36
+
+
 def register(app: typer.Typer) -> None:
     for command in (ingest, train, score):
         app.command()(command)
@@ -70,7 +74,7 @@ def train(
         "note": note,
     }
     with told_errors():
-        run_id = run_dag("train_detectors", conf)
+        run_id = run_dag("train_detectors", conf, hours=TRAIN_HOURS)
         verdicts = verdicts_of(run_id)
     if json:
         print_json({"dag_id": "train_detectors", "run_id": run_id, "verdicts": verdicts})
@@ -111,8 +115,9 @@ def _run(dag_id: str, conf: dict[str, Any], json: bool) -> None:
         print_json({"dag_id": dag_id, "run_id": run_id, "state": "success"})
 
 
-def run_dag(dag_id: str, conf: dict[str, Any]) -> str:
-    """Start a DAG, show how its tasks get on, and wait for its end. Raises AirflowError."""
+def run_dag(dag_id: str, conf: dict[str, Any], hours: float = 1) -> str:
+    """Start a DAG, show how its tasks get on, and wait for its end. Raises AirflowError, also where
+    that does not come within so many hours."""
     api = airflow()
     api.unpause(dag_id)
     run_id = api.trigger(dag_id, {name: value for name, value in conf.items() if value is not None})
@@ -124,6 +129,7 @@ def run_dag(dag_id: str, conf: dict[str, Any]) -> str:
                 f"{dag_id} {now.state}: "
                 + ", ".join(f"{count} {state}" for state, count in sorted(now.tasks.items()))
             ),
+            seconds=hours * 3600,
         )
     console.print(f"  [green]✓[/] {dag_id} {run_id}")
     return run_id

@@ -94,6 +94,7 @@ def kill(stack: Stack, name: str) -> None:
     for each in family:
         if each.is_running():
             each.kill()
+    psutil.wait_procs(family, timeout=15)
 
 
 def check_what_is_left(run_id: str) -> None:
