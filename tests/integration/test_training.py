@@ -370,7 +370,7 @@ def test_what_the_champion_has_learnt_is_no_place_to_judge_it(
 ) -> None:
     first_day(**GOOD)
     earlier = (FIRST + DAY / 2).isoformat()
-    with pytest.raises(TooFewWindows, match="has learnt until .* only 0 windows of the period"):
+    with pytest.raises(TooFewWindows, match=r"has learnt until .* only 0 windows of the period"):
         prepared_for(space, name, end=earlier)
     later = prepared_for(
         space,
