@@ -148,10 +148,12 @@ def _tables(options: argparse.Namespace) -> dict[str, Any]:
                 for family in families
             }
             print(f"\nHDFS_2pct, {name}: {_told(task)}", flush=True)
-            found = {family: [each.result() for each in running[family]] for family in families}
+            found = {
+                family: [_told_of(family, seed, each.result()) for seed, each in enumerate(jobs)]
+                for family, jobs in running.items()
+            }
             rows = {family: _row(of_seeds) for family, of_seeds in found.items()}
             table(COLUMNS + ([] if task.is_told else BY_LABELS), rows)
-            _print_settings(found)
             results[name] = {
                 family: [asdict(each) for each in of_seeds] for family, of_seeds in found.items()
             }
@@ -221,11 +223,13 @@ def _spread(figures: Sequence[float], sign: str = "") -> str:
     return f"{mean(figures):{sign}.3f} ± {(max(figures) - min(figures)) / 2:.3f}"
 
 
-def _print_settings(found: dict[str, list[Tuned]]) -> None:
-    for family, of_seeds in found.items():
-        for seed, each in enumerate(of_seeds):
-            settings = ", ".join(f"{k} {v:.3g}" for k, v in each.tuned.settings.items())
-            print(f"{family}, seed {seed}: {settings}")
+def _told_of(family: str, seed: int, found: Tuned) -> Tuned:
+    """Some take long: each is told of when it is there."""
+    before, after = found.defaults, found.tuned
+    settings = ", ".join(f"{name} {value:.3g}" for name, value in after.settings.items())
+    print(f"{family}, seed {seed}: folds {before.folds:.4f}→{after.folds:.4f}, ", end="")
+    print(f"held out {before.held_out:.4f}→{after.held_out:.4f} with {settings}", flush=True)
+    return found
 
 
 def _told(task: Task) -> str:
