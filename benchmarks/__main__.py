@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from include.settings import PROJECT_ROOT
 
 QUICK_FAMILIES = "novelty,isolation_forest,one_class_svm,ensemble"
-# With their arguments; the peers of `templates` take a quarter of an hour over five million lines,
-# and networks an hour over windows of BGL_100k, of which there are too few for them.
+# With their arguments. A trial of a network takes half a minute, of the others a second; the
+# peers of `templates` take a quarter of an hour over five million lines, and networks an hour over
+# windows of BGL_100k, of which there are too few for them.
 PROGRAMS: list[tuple[str, list[str]]] = [
     ("end_to_end", []),
     ("detection", ["--tasks", "A,B,C"]),
     ("detection", ["--tasks", "D", "--families", QUICK_FAMILIES]),
     ("detection_cost", []),
+    ("tuning", ["--tasks", "labelled", "--trials-of", "lstm=8,bert=4"]),
+    ("tuning", ["--tasks", "unlabelled", "--families", QUICK_FAMILIES, "--side-by-side", "0"]),
     ("rates", []),
     ("template_accuracy", []),
     ("templates", ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"]),

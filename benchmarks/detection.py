@@ -247,13 +247,17 @@ def _hdfs(data: Path) -> Iterator[tuple[str, Task]]:
     source = LogSource.model_validate(HDFS)
     files = read_files([data / "HDFS_2pct.log.gz"], source)
     windows = cut_windows(files, source)
-    labels = {row["BlockId"]: row["Label"] for row in _rows(data / "HDFS_2pct_labels.csv.gz")}
-    anomalous = {key for key, label in labels.items() if label in ("Anomaly", "1")}
-    is_anomalous = windows.spans["session_key"].is_in(list(anomalous))
+    is_anomalous = windows.spans["session_key"].is_in(hdfs_anomalies(data))
     ids = set(windows.spans["window_id"].filter(is_anomalous))
     settings = {"B HDFS_2pct, normal-only": False, "C HDFS_2pct, contaminated": True}
     for name, keep_all in settings.items():
         yield name, _task(files.events["message"], source, windows, ids, 0.5, keep_all)
+
+
+def hdfs_anomalies(data: Path) -> list[str]:
+    """The keys of the anomalous sessions of HDFS_2pct."""
+    rows = _rows(data / "HDFS_2pct_labels.csv.gz")
+    return [row["BlockId"] for row in rows if row["Label"] in ("Anomaly", "1")]
 
 
 def _bgl(data: Path) -> Iterator[tuple[str, Task]]:

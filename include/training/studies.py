@@ -8,7 +8,7 @@ was killed has lost this one trial.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -57,8 +57,7 @@ def open_study(workspace: Workspace, prepared: Prepared, family_name: str) -> St
     request = prepared["request"]
     name = _name(prepared, family_name)
     study = _study(workspace.settings, name, seed=request["seed"], is_new=True)
-    for settings in first_settings(family_name, has_labels=prepared["has_labels"]):
-        study.enqueue_trial(settings, {ASKED_FOR: True}, skip_if_exists=True)
+    ask_for(study, first_settings(family_name, has_labels=prepared["has_labels"]))
     client = tracking.connect(workspace.settings)
     tags = {
         "loganalyzer.family": family_name,
@@ -75,10 +74,7 @@ def trials_of(opened: Sequence[Study]) -> list[TrialJob]:
     family has settings, where these are fewer."""
     jobs = []
     for study in opened:
-        trials = study["prepared"]["request"]["trials"]
-        settings = all_settings(_space(study))
-        if settings is not None:
-            trials = min(trials, len(settings))
+        trials = trials_within(_space(study), study["prepared"]["request"]["trials"])
         jobs += [TrialJob(study=study, number=number) for number in range(trials)]
     return sorted(jobs, key=lambda job: job["number"])
 
@@ -93,7 +89,8 @@ def run_trial(workspace: Workspace, job: TrialJob) -> dict[str, Any]:
         if datetime.now(UTC) > datetime.fromisoformat(request["deadline"]) and number > 0:
             return {"state": "not run: the time limit was reached", "value": None}
         exams = data.read(workspace, described["prepared"]).folds(request)
-        done = _new_trial(study, described, number, exams)
+        space, family_name = _space(described), described["family"]
+        done = try_next(study, space, family_name, exams, request["seed"], number)
     _log(workspace, described, done)
     return {"state": done.state.name, "value": done.value, "parameters": done.params}
 
@@ -101,13 +98,10 @@ def run_trial(workspace: Workspace, job: TrialJob) -> dict[str, Any]:
 def best_settings(workspace: Workspace, described: Study) -> tuple[dict[str, Any], float | None]:
     """The settings with the highest figure over the folds, and that figure; the defaults and None
     where no trial has come to an end."""
-    study = _study(workspace.settings, described["name"])
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
+    best = best_trial(_study(workspace.settings, described["name"]))
+    if best is None:
         has_labels = described["prepared"]["has_labels"]
         return first_settings(described["family"], has_labels=has_labels)[0], None
-    # Of equal ones the first: the defaults, where nothing is better.
-    best = max(complete, key=lambda trial: (trial.value, -trial.number))
     return dict(best.params), best.value
 
 
@@ -118,14 +112,64 @@ def values_of(workspace: Workspace, described: Study) -> list[float | None]:
     return [trial.value if trial.state == TrialState.COMPLETE else None for trial in trials]
 
 
-def _new_trial(
-    study: optuna.Study, described: Study, number: int, exams: list[Exam]
+def study_in(
+    storage: optuna.storages.BaseStorage,
+    name: str,
+    seed: int | None = None,
+    *,
+    is_new: bool = False,
+) -> optuna.Study:
+    """A study in a database or in memory; is_new: or the one that is there already."""
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_OF_PRUNER)
+    if is_new:
+        return optuna.create_study(
+            storage=storage,
+            sampler=sampler,
+            pruner=pruner,
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+
+
+def storage_at(database_url: str, *, is_new: bool = False) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(
+        database_url,
+        engine_kwargs={
+            "pool_pre_ping": True,
+            "connect_args": {"options": f"-c search_path={SCHEMA}"},
+        },
+        skip_table_creation=not is_new,
+    )
+
+
+def ask_for(study: optuna.Study, settings: Sequence[dict[str, Any]]) -> None:
+    """Have these tried before all others."""
+    for each in settings:
+        study.enqueue_trial(each, {ASKED_FOR: True}, skip_if_exists=True)
+
+
+def trials_within(space: Mapping[str, BaseDistribution], trials: int) -> int:
+    """As many, or as there are settings, where these are fewer."""
+    settings = all_settings(space)
+    return trials if settings is None else min(trials, len(settings))
+
+
+def try_next(
+    study: optuna.Study,
+    space: dict[str, BaseDistribution],
+    family_name: str,
+    exams: Sequence[Exam],
+    seed: int,
+    number: int,
 ) -> FrozenTrial:
-    trial = study.ask(_space(described))
+    """A trial: ask for settings, judge them on the folds, tell the study. number: the task's."""
+    trial = study.ask(space)
     trial.set_user_attr(TASK, number)
-    seed = described["prepared"]["request"]["seed"]
     try:
-        values = _values(trial, described["family"], exams, seed)
+        values = _values(trial, family_name, exams, seed)
     except optuna.TrialPruned:
         return study.tell(trial, state=TrialState.PRUNED)
     except Exception:
@@ -134,7 +178,14 @@ def _new_trial(
     return study.tell(trial, float(np.mean(values)))
 
 
-def _values(trial: Trial, family_name: str, exams: list[Exam], seed: int) -> list[float]:
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The one with the highest figure over the folds; None where none has come to an end."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    # Of equal ones the first: the defaults, where nothing is better.
+    return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def _values(trial: Trial, family_name: str, exams: Sequence[Exam], seed: int) -> list[float]:
     """The figure on each fold. Raises TrialPruned where the first ones are below the median."""
     values = []
     for fold, exam in enumerate(exams):
@@ -180,26 +231,8 @@ def _log(workspace: Workspace, described: Study, trial: FrozenTrial) -> None:
 def _study(
     settings: Settings, name: str, seed: int | None = None, *, is_new: bool = False
 ) -> optuna.Study:
-    storage = optuna.storages.RDBStorage(
-        settings.database_url.get_secret_value(),
-        engine_kwargs={
-            "pool_pre_ping": True,
-            "connect_args": {"options": f"-c search_path={SCHEMA}"},
-        },
-        skip_table_creation=not is_new,
-    )
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_OF_PRUNER)
-    if is_new:
-        return optuna.create_study(
-            storage=storage,
-            sampler=sampler,
-            pruner=pruner,
-            study_name=name,
-            direction="maximize",
-            load_if_exists=True,
-        )
-    return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+    storage = storage_at(settings.database_url.get_secret_value(), is_new=is_new)
+    return study_in(storage, name, seed, is_new=is_new)
 
 
 def _name(prepared: Prepared, family_name: str) -> str:
