@@ -48,6 +48,7 @@ from include.ingest.files import cut_windows, read_files, with_templates
 from include.sources import LogSource
 from include.training import studies
 from include.training.data import TRAIN_SHARE
+from ml import search
 from ml.families import FAMILIES
 from ml.ranking import Ranking
 from ml.splits import Split, split_by_share
@@ -176,19 +177,21 @@ def _hdfs(data: Path, until: float, *, is_told: bool) -> Task:
 def tune(task: Task, family: str, seed: int, trials: int) -> Tuned:
     """Tune a family as `train_detectors` does, and judge what was found on the held-out part."""
     exams = task.folds(seed)
-    space = search_space(family, has_labels=task.is_told)
-    first = first_settings(family, has_labels=task.is_told)
-    study = studies.study_in(optuna.storages.InMemoryStorage(), family, seed, is_new=True)
-    studies.ask_for(study, first)
-    trials = studies.trials_within(space, trials)
+    known = {"has_labels": task.is_told}
+    study = search.open_study(family, **known)
+    trials = search.trials_worth(family, trials, **known)
     started = perf_counter()
-    done = [studies.try_next(study, space, family, exams, seed, n) for n in range(trials)]
+    done = [
+        search.new_trial(study, family, exams, **known, seed=seed, number=number)
+        for number in range(trials)
+    ]
     seconds = (perf_counter() - started) / trials
-    best = studies.best_trial(study) or done[0]
-    defaults = _judged(task, family, first[0], seed, done[0].value)
-    if best.params == done[0].params:
+    best, objective = search.best_settings(study, family, **known)
+    first = first_settings(family, **known)[0]
+    defaults = _judged(task, family, first, seed, done[0].value)
+    if best == first:
         return Tuned(trials, seconds, defaults, defaults)
-    return Tuned(trials, seconds, defaults, _judged(task, family, best.params, seed, best.value))
+    return Tuned(trials, seconds, defaults, _judged(task, family, best, seed, objective))
 
 
 def _judged(
@@ -294,6 +297,7 @@ WORKER: dict[str, Any] = {}
 
 
 def _start_worker(url: str, exams: list[Exam], meeting: Barrier) -> None:
+    search.STARTUP_OF_PRUNER = 1_000_000
     exams[0].fitted("lstm", {"most_steps": 1}, 0)
     WORKER.update(storage=studies.storage_at(url), exams=exams, meeting=meeting)
 
@@ -308,8 +312,9 @@ def _timed(
     name: str,
     settings: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    study = studies.study_in(storage, name, 0, is_new=True)
-    studies.ask_for(study, settings)
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    for each in settings:
+        study.enqueue_trial(each)
     started = perf_counter()
     running = [pool.submit(_try_one, name, number) for number in range(len(settings))]
     processor = sum(each.result() for each in running)
@@ -324,10 +329,8 @@ def _timed(
 def _try_one(name: str, number: int) -> float:
     """Run a trial of a study as a task of `train_detectors` does; its seconds of processor time."""
     started = process_time()
-    study = studies.study_in(WORKER["storage"], name, number)
-    study.pruner = optuna.pruners.NopPruner()
-    space = search_space("lstm", has_labels=True)
-    studies.try_next(study, space, "lstm", WORKER["exams"], 0, number)
+    study = optuna.load_study(study_name=name, storage=WORKER["storage"])
+    search.new_trial(study, "lstm", WORKER["exams"], has_labels=True, seed=0, number=number)
     return process_time() - started
 
 

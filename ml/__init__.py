@@ -6,6 +6,7 @@ Where do I go to…
 - add or change a detector family? `detectors/`.
 - change where scores become decisions? `thresholds.py`; what a model is: `model.py`.
 - change how models are measured, split or chosen? `evaluation.py`, `splits.py`, `promotion.py`.
+- change what is tuned, or how it is searched for? `tuning.py`, `search.py`.
 - change how it is noticed that logs have moved away from a model? `drift.py`.
 - change what is said about an anomaly? `explanation.py`.
 

@@ -14,12 +14,13 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from ml.detectors import Detector, Floats
-from ml.evaluation import Setting, windows_per_day
+from ml.evaluation import Setting, alerts_per_day, evaluate, windows_per_day
 from ml.families import create, default_parameters, family, takes
+from ml.injection import found_by_kind
 from ml.model import CONTAMINATION, Model
 from ml.ranking import Measure, Ranking
 from ml.splits import Split, rolling_origins
-from ml.thresholds import false_alarm_share
+from ml.thresholds import budget_threshold, false_alarm_share
 from ml.trials import Trial
 from ml.windows import Windows
 
@@ -82,10 +83,34 @@ class Exam:
         anomalous = int(contamination * len(self.trial.learnt))
         return create(name, anomalous, seed, self.odd, parameters).fit(self.trial.learnt)
 
-    def trained(self, name: str, settings: Mapping[str, Any], seed: int) -> Model:
-        """The same with its threshold and explanations."""
+    def trained(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        seed: int,
+        alerts_per_day: float | None = None,
+    ) -> Model:
+        """The same with its threshold, that of the budget where there is one, and explanations."""
         parameters, contamination = parted(settings)
-        return Model.train(name, self.trial.learnt, contamination, seed, self.odd, parameters)
+        learnt = self.trial.learnt
+        model = Model.train(name, learnt, contamination, seed, self.odd, parameters)
+        if alerts_per_day is None:
+            return model
+        return replace(model, budget=budget_threshold(alerts_per_day, windows_per_day(learnt)))
+
+    def metrics(self, scores: Floats, threshold: float) -> dict[str, float]:
+        """What is told of a trained model, by name: the figure, those that its threshold gives,
+        and the share found of each kind of planted fault."""
+        test, is_flagged = self.trial.test, scores > threshold
+        metrics = evaluate(scores, threshold, self.trial.is_anomalous).as_metrics()
+        metrics |= {"threshold": threshold, "held_out_figure": self.figure(scores)}
+        per_day = alerts_per_day(test, is_flagged)
+        if per_day is not None:
+            metrics["alerts_per_day"] = per_day
+        if self.trial.kinds is not None:
+            found = found_by_kind(is_flagged, self.trial.kinds)
+            metrics |= {f"found.{kind}": each.share for kind, each in found.items()}
+        return metrics
 
 
 def search_space(name: str, *, has_labels: bool) -> dict[str, BaseDistribution]:

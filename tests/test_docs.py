@@ -88,7 +88,9 @@ def test_every_path_that_the_docs_name_exists() -> None:
     for path in [PROJECT_ROOT / "README.md", *(PROJECT_ROOT / "docs").rglob("*.md")]:
         text = path.read_text()
         named = re.findall(r"\]\(([^)]+\.png)\)", text)
-        named += re.findall(r"`((?:dags|include|ml|services|docs|deploy|benchmarks)/[^`]*)`", text)
+        named += re.findall(
+            r"`((?:dags|include|ml|services|docs|deploy|benchmarks|experiments)/[^`]*)`", text
+        )
         for name in named:
             found = (PROJECT_ROOT / name).exists() or (path.parent / name).exists()
             assert found, f"{path.name} names {name}"

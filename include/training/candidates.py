@@ -18,10 +18,7 @@ from include.training import data, studies
 from include.training.data import Dataset
 from include.training.jobs import Fitted, Request, Study
 from include.workspace import Workspace
-from ml.evaluation import Report, report, windows_per_day
-from ml.injection import found_by_kind
 from ml.model import Model
-from ml.thresholds import budget_threshold
 from ml.tuning import Exam
 from ml.windows import Windows
 
@@ -68,16 +65,12 @@ def trained_model(
 ) -> Model:
     """A model of what an exam lets it learn, with the threshold of the budget where there is one,
     and told what it has learnt."""
-    learnt = exam.trial.learnt
-    model = exam.trained(family, settings, request["seed"])
+    model = exam.trained(family, settings, request["seed"], request["alerts_per_day"])
     about = {
         name: str(dataset.about[name])
         for name in ("source", "period_start", "held_out_from", "catalogue_version", "fingerprint")
     }
-    if request["alerts_per_day"] is None:
-        return replace(model, about=about)
-    budget = budget_threshold(request["alerts_per_day"], windows_per_day(learnt))
-    return replace(model, budget=budget, about=about)
+    return replace(model, about=about)
 
 
 def _train(
@@ -93,10 +86,7 @@ def _train(
     exam = dataset.exam(request)
     model = trained_model(dataset, exam, family, settings, request)
     scores = model.score(exam.trial.test)
-    figures = report(
-        exam.trial.test, scores, model.threshold, exam.trial.is_anomalous, request["seed"]
-    )
-    metrics = _metrics(figures, exam, scores, model.threshold)
+    metrics = exam.metrics(scores, model.threshold)
     if objective is not None:
         metrics["objective"] = objective
     cut = datetime.fromisoformat(prepared["cut"])
@@ -115,17 +105,6 @@ def _train(
         runs.log_dataset(request["source"], prepared["fingerprint"], place, dataset.about)
         runs.log_figures(parameters, metrics, pictures)
         runs.log_model(model, _example(exam.trial.learnt))
-
-
-def _metrics(figures: Report, exam: Exam, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    metrics = {**figures.over_all.as_metrics(), "threshold": threshold}
-    metrics["held_out_figure"] = exam.figure(scores)
-    if figures.alerts_per_day is not None:
-        metrics["alerts_per_day"] = figures.alerts_per_day
-    if exam.trial.kinds is not None:
-        found = found_by_kind(scores > threshold, exam.trial.kinds)
-        metrics |= {f"found.{kind}": each.share for kind, each in found.items()}
-    return metrics
 
 
 def _parameters(dataset: Dataset) -> dict[str, Any]:

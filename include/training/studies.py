@@ -7,16 +7,13 @@ was killed has lost this one trial.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from include import tracking
 from include.settings import Settings
@@ -24,20 +21,11 @@ from include.tracking import runs
 from include.training import data
 from include.training.jobs import Prepared, Study, TrialJob
 from include.workspace import Workspace
-from ml.tuning import Exam, all_settings, first_settings, search_space
-
-log = logging.getLogger(__name__)
-# It tells of every trial that is there already.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+from ml import search
+from ml.search import ASKED_FOR, FINISHED, TASK
+from ml.tuning import search_space
 
 SCHEMA = "optuna"
-TASK = "task"
-ASKED_FOR = "asked for"
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# Drawn at random before TPE has something to learn from; the defaults come before them.
-STARTUP_TRIALS = 8
-# Trials whose first folds say what is worse than usual.
-STARTUP_OF_PRUNER = 5
 
 
 def open_studies(workspace: Workspace, prepared: Sequence[Prepared]) -> list[Study]:
@@ -50,14 +38,15 @@ def open_studies(workspace: Workspace, prepared: Sequence[Prepared]) -> list[Stu
 
 
 def open_study(workspace: Workspace, prepared: Prepared, family_name: str) -> Study:
-    """The study of a family on this data, and its run in MLflow: new, or where it was left.
-
-    Its first trial is that of the default parameters; tuning never ends below them.
-    """
+    """The study of a family on this data, and its run in MLflow: new, or where it was left."""
     request = prepared["request"]
     name = _name(prepared, family_name)
-    study = _study(workspace.settings, name, seed=request["seed"], is_new=True)
-    ask_for(study, first_settings(family_name, has_labels=prepared["has_labels"]))
+    search.open_study(
+        family_name,
+        has_labels=prepared["has_labels"],
+        name=name,
+        storage=storage_at(workspace.settings.database_url.get_secret_value(), is_new=True),
+    )
     client = tracking.connect(workspace.settings)
     tags = {
         "loganalyzer.family": family_name,
@@ -74,7 +63,10 @@ def trials_of(opened: Sequence[Study]) -> list[TrialJob]:
     family has settings, where these are fewer."""
     jobs = []
     for study in opened:
-        trials = trials_within(_space(study), study["prepared"]["request"]["trials"])
+        prepared = study["prepared"]
+        trials = search.trials_worth(
+            study["family"], prepared["request"]["trials"], has_labels=prepared["has_labels"]
+        )
         jobs += [TrialJob(study=study, number=number) for number in range(trials)]
     return sorted(jobs, key=lambda job: job["number"])
 
@@ -82,120 +74,36 @@ def trials_of(opened: Sequence[Study]) -> list[TrialJob]:
 def run_trial(workspace: Workspace, job: TrialJob) -> dict[str, Any]:
     """Run the job's trial, or tell what it has found already: its state and value."""
     described, number = job["study"], job["number"]
-    request = described["prepared"]["request"]
-    study = _study(workspace.settings, described["name"], seed=request["seed"] + number)
+    prepared = described["prepared"]
+    request = prepared["request"]
+    study = load_study(workspace.settings, described["name"])
     done = _finished_trial_of(study, number)
     if done is None:
         if datetime.now(UTC) > datetime.fromisoformat(request["deadline"]) and number > 0:
             return {"state": "not run: the time limit was reached", "value": None}
-        exams = data.read(workspace, described["prepared"]).folds(request)
-        space, family_name = _space(described), described["family"]
-        done = try_next(study, space, family_name, exams, request["seed"], number)
+        done = search.new_trial(
+            study,
+            described["family"],
+            data.read(workspace, prepared).folds(request),
+            has_labels=prepared["has_labels"],
+            seed=request["seed"],
+            number=number,
+        )
     _log(workspace, described, done)
     return {"state": done.state.name, "value": done.value, "parameters": done.params}
 
 
 def best_settings(workspace: Workspace, described: Study) -> tuple[dict[str, Any], float | None]:
-    """The settings with the highest figure over the folds, and that figure; the defaults and None
-    where no trial has come to an end."""
-    best = best_trial(_study(workspace.settings, described["name"]))
-    if best is None:
-        has_labels = described["prepared"]["has_labels"]
-        return first_settings(described["family"], has_labels=has_labels)[0], None
-    return dict(best.params), best.value
-
-
-def values_of(workspace: Workspace, described: Study) -> list[float | None]:
-    """The figures of the finished trials, in their order, None where one was pruned."""
-    study = _study(workspace.settings, described["name"])
-    trials = study.get_trials(deepcopy=False, states=FINISHED)
-    return [trial.value if trial.state == TrialState.COMPLETE else None for trial in trials]
-
-
-def study_in(
-    storage: optuna.storages.BaseStorage,
-    name: str,
-    seed: int | None = None,
-    *,
-    is_new: bool = False,
-) -> optuna.Study:
-    """A study in a database or in memory; is_new: or the one that is there already."""
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_OF_PRUNER)
-    if is_new:
-        return optuna.create_study(
-            storage=storage,
-            sampler=sampler,
-            pruner=pruner,
-            study_name=name,
-            direction="maximize",
-            load_if_exists=True,
-        )
-    return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-
-
-def storage_at(database_url: str, *, is_new: bool = False) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(
-        database_url,
-        engine_kwargs={
-            "pool_pre_ping": True,
-            "connect_args": {"options": f"-c search_path={SCHEMA}"},
-        },
-        skip_table_creation=not is_new,
+    """See `ml.search`."""
+    study = load_study(workspace.settings, described["name"])
+    return search.best_settings(
+        study, described["family"], has_labels=described["prepared"]["has_labels"]
     )
 
 
-def ask_for(study: optuna.Study, settings: Sequence[dict[str, Any]]) -> None:
-    """Have these tried before all others."""
-    for each in settings:
-        study.enqueue_trial(each, {ASKED_FOR: True}, skip_if_exists=True)
-
-
-def trials_within(space: Mapping[str, BaseDistribution], trials: int) -> int:
-    """As many, or as there are settings, where these are fewer."""
-    settings = all_settings(space)
-    return trials if settings is None else min(trials, len(settings))
-
-
-def try_next(
-    study: optuna.Study,
-    space: dict[str, BaseDistribution],
-    family_name: str,
-    exams: Sequence[Exam],
-    seed: int,
-    number: int,
-) -> FrozenTrial:
-    """A trial: ask for settings, judge them on the folds, tell the study. number: the task's."""
-    trial = study.ask(space)
-    trial.set_user_attr(TASK, number)
-    try:
-        values = _values(trial, family_name, exams, seed)
-    except optuna.TrialPruned:
-        return study.tell(trial, state=TrialState.PRUNED)
-    except Exception:
-        study.tell(trial, state=TrialState.FAIL)
-        raise
-    return study.tell(trial, float(np.mean(values)))
-
-
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The one with the highest figure over the folds; None where none has come to an end."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    # Of equal ones the first: the defaults, where nothing is better.
-    return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
-
-
-def _values(trial: Trial, family_name: str, exams: Sequence[Exam], seed: int) -> list[float]:
-    """The figure on each fold. Raises TrialPruned where the first ones are below the median."""
-    values = []
-    for fold, exam in enumerate(exams):
-        detector = exam.fitted(family_name, trial.params, seed)
-        values.append(exam.figure(detector.score(exam.trial.test)))
-        log.info("fold %d of %d: %.4f with %s", fold + 1, len(exams), values[-1], trial.params)
-        trial.report(values[-1], fold)
-        if fold + 1 < len(exams) and trial.should_prune():
-            raise optuna.TrialPruned
-    return values
+def values_of(workspace: Workspace, described: Study) -> list[float | None]:
+    """See `ml.search`."""
+    return search.values_of(load_study(workspace.settings, described["name"]))
 
 
 def _finished_trial_of(study: optuna.Study, number: int) -> FrozenTrial | None:
@@ -228,11 +136,20 @@ def _log(workspace: Workspace, described: Study, trial: FrozenTrial) -> None:
     runs.log_trial(client, run_id, trial.params, values, trial.state.name)
 
 
-def _study(
-    settings: Settings, name: str, seed: int | None = None, *, is_new: bool = False
-) -> optuna.Study:
-    storage = storage_at(settings.database_url.get_secret_value(), is_new=is_new)
-    return study_in(storage, name, seed, is_new=is_new)
+def load_study(settings: Settings, name: str) -> optuna.Study:
+    url = settings.database_url.get_secret_value()
+    return optuna.load_study(study_name=name, storage=storage_at(url))
+
+
+def storage_at(database_url: str, *, is_new: bool = False) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(
+        database_url,
+        engine_kwargs={
+            "pool_pre_ping": True,
+            "connect_args": {"options": f"-c search_path={SCHEMA}"},
+        },
+        skip_table_creation=not is_new,
+    )
 
 
 def _name(prepared: Prepared, family_name: str) -> str:
@@ -243,7 +160,3 @@ def _name(prepared: Prepared, family_name: str) -> str:
     asked = [prepared["fingerprint"], space, request["seed"], request["alerts_per_day"]]
     digest = sha256(repr(asked).encode()).hexdigest()[:16]
     return f"{request['source']}/{family_name}/{digest}"
-
-
-def _space(described: Study) -> dict[str, BaseDistribution]:
-    return search_space(described["family"], has_labels=described["prepared"]["has_labels"])

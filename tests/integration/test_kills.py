@@ -111,7 +111,7 @@ def check_what_is_left(run_id: str) -> None:
         )
     assert len(names) == 2
     for name in names:
-        trials = studies._study(space.settings, name).get_trials(deepcopy=False)
+        trials = studies.load_study(space.settings, name).get_trials(deepcopy=False)
         tasks = [
             trial.user_attrs[studies.TASK] for trial in trials if trial.state in studies.FINISHED
         ]

@@ -287,7 +287,7 @@ def test_a_golden_incident_must_be_found(space: Workspace, name: str, first_day:
 
 
 def trials_of(space: Workspace, name: str, study: str) -> dict[TrialState, int]:
-    found = studies._study(space.settings, study).get_trials(deepcopy=False)
+    found = studies.load_study(space.settings, study).get_trials(deepcopy=False)
     states = [trial.state for trial in found]
     return {state: states.count(state) for state in set(states)}
 
