@@ -22,8 +22,9 @@ Floats = npt.NDArray[np.float64]
 LEVELS = {"WARN": 2.0, "ERROR": 3.0, "CRITICAL": 3.0, "FATAL": 3.0}
 # The largest deviation leads, and the others break ties.
 SHARE_OF_SUM = 0.1
-# What nine in ten normal windows are nearer than: there the crowd's distance tells nothing.
-AMIDST = 1.0
+# What 98 in 100 normal windows are nearer than: with more in it than may be anomalous, the crowd's
+# distance tells nothing.
+AMIDST = 1.7
 # After so many windows without a surprise the next one means something.
 MANY_WINDOWS = 100
 # Normal windows compared with, the most frequent first: bounds memory and time.

@@ -11,6 +11,8 @@ from ml import splits
 from ml.checks import sessions
 from ml.families import FAMILIES, family
 from ml.leaks import Leak
+from ml.model import CONTAMINATION
+from ml.search import best_settings, open_study
 from ml.splits import rolling_origins, split_by_share
 from ml.tuning import ASSUMED, ORIGINS, Exam, all_settings, first_settings, folds, search_space
 from ml.windows import Windows
@@ -110,6 +112,16 @@ def test_only_where_nobody_has_looked_there_is_something_to_assume() -> None:
     assert ASSUMED in search_space("novelty", has_labels=False)
     assert ASSUMED not in search_space("novelty", has_labels=True)
     assert ASSUMED not in search_space("lstm", has_labels=False)
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.05, CONTAMINATION), (0.2, 0.0)])
+def test_the_assumption_is_given_up_only_for_a_clear_gain(gain: float, kept: float) -> None:
+    study = open_study("novelty", has_labels=False)
+    space = search_space("novelty", has_labels=False)
+    for _ in range(2):
+        trial = study.ask(space)
+        study.tell(trial, 0.5 + gain * (trial.params[ASSUMED] == 0))
+    assert best_settings(study, "novelty", has_labels=False)[0][ASSUMED] == kept
 
 
 def test_a_space_of_choices_is_tried_whole() -> None:
