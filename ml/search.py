@@ -20,8 +20,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 TASK = "task"
 ASKED_FOR = "asked for"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# By so much more must be found where all that is learnt is taken for normal: planted faults come for
-# the first time, and do not show what that costs where anomalies come back.
+# By so much more must be found where all that is learnt is taken for normal: planted faults come
+# for the first time, and do not show what that costs where anomalies come back.
 PRICE_OF_TRUST = 0.1
 # Drawn at random before TPE has something to learn from; the defaults come before them.
 STARTUP_TRIALS = 8
