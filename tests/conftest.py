@@ -79,6 +79,8 @@ def stack() -> Iterator[Stack]:
 def airflow_stack() -> Iterator[Stack]:
     """The whole stack with Airflow's processes, for the tests of one module."""
     with temporary_stack() as running, pytest.MonkeyPatch.context() as patch:
+        # Its sources are its own, whatever tests without Airflow have set before.
+        patch.delenv("LOGANALYZER_SOURCES_PATH", raising=False)
         running.up()
         _use(running, patch)
         yield running
