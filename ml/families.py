@@ -22,7 +22,7 @@ FAMILIES = {
     "bert": "ml.detectors.bert:Bert",
     "ensemble": "ml.detectors.ensemble:Ensemble",
 }
-# Trained where nobody chooses; the first is taken where no label tells which is best.
+# Tuned and trained where nobody chooses.
 DEFAULT_FAMILIES = ("novelty", "ensemble")
 
 

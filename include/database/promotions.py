@@ -45,6 +45,16 @@ def decide(
     )
 
 
+def version_of(conn: Connection, source: str, dag_run_id: str) -> str | None:
+    """The version that a run's row speaks of, None where it has none."""
+    found: str | None = conn.scalar(
+        sa.select(Promotion.version).where(
+            Promotion.source == source, Promotion.dag_run_id == dag_run_id
+        )
+    )
+    return found
+
+
 def history(
     conn: Connection, source: str | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:

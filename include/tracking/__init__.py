@@ -102,17 +102,13 @@ def move_back(client: MlflowClient, source: str, before: Aliases) -> None:
         _point(client, name, alias, getattr(before, alias))
 
 
-def roll_back(client: MlflowClient, source: str) -> str:
-    """Make the previous champion the champion again, and the present one the previous; its version.
-
-    Raises LookupError where there is no previous one.
-    """
+def roll_back(client: MlflowClient, source: str, version: str) -> None:
+    """Make a former champion the champion again, and the present one the previous; done again, it
+    changes nothing."""
     name, now = model_name(source), aliases(client, source)
-    if now.previous is None:
-        raise LookupError(f"{source} has no previous champion to go back to")
-    _point(client, name, CHAMPION, now.previous)
-    _point(client, name, PREVIOUS, now.champion)
-    return now.previous
+    if now.champion != version:
+        _point(client, name, PREVIOUS, now.champion)
+        _point(client, name, CHAMPION, version)
 
 
 def champion(client: MlflowClient, source: str) -> RegisteredModel | None:

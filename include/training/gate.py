@@ -123,20 +123,28 @@ def promote(
 
 
 def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str:
-    """Make the previous champion the champion again; its version. occasion: names the row.
+    """Make the previous champion the champion again; its version. occasion: names the row, and what
+    runs again under the same name goes no further back.
 
     Raises LookupError where there is no previous one, and Broken where it does not load.
     """
     client = tracking.connect(workspace.settings)
     before = tracking.aliases(client, source)
-    version = tracking.roll_back(client, source)
-    model = _checked(client, source, before)
+    previous = tracking.registered(client, source, tracking.PREVIOUS)
+    with workspace.engine.connect() as conn:
+        version = promotions.version_of(conn, source, occasion)
+    if version is not None:
+        tracking.roll_back(client, source, version)
+        return version
+    if previous is None:
+        raise LookupError(f"{source} has no previous champion to go back to")
+    version = previous.version
     row: dict[str, Any] = {
         "source": source,
         "dag_run_id": occasion,
-        "model_name": model.name,
+        "model_name": previous.name,
         "version": version,
-        "family": model.model.family,
+        "family": previous.model.family,
         "champion_before": before.champion,
         "mlflow_run_id": tracking.run_of(client, source, version),
         "checks": [],
@@ -147,8 +155,16 @@ def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str
         "decided_by": who,
         "note": "",
     }
+    # Said before it is done: a task that is killed in between knows where it was going.
     with workspace.engine.begin() as conn:
         promotions.record(conn, row)
+    tracking.roll_back(client, source, version)
+    try:
+        _checked(client, source, before)
+    except Broken:
+        with workspace.engine.begin() as conn:
+            promotions.decide(conn, source, occasion, "moved_back", promotions.GATE)
+        raise
     return version
 
 

@@ -266,8 +266,9 @@ def test_rolling_back_returns_to_the_previous_champion_and_back_again(
     with pytest.raises(LookupError, match="no previous champion"):
         gate.roll_back(space, name, "ada", "too early")
     first_day(**GOOD, dag_run_id="wins")
-    assert gate.roll_back(space, name, "ada", "first") == "1"
-    assert aliases(space, name)[:2] == ("1", "2")
+    for _ in range(2):  # a task that was killed runs again
+        assert gate.roll_back(space, name, "ada", "first") == "1"
+        assert aliases(space, name)[:2] == ("1", "2")
     assert gate.roll_back(space, name, "ada", "second") == "2"
     row = promotions(space, name)[-1]
     assert (row["outcome"], row["decided_by"]) == ("rolled_back", "ada")
