@@ -23,12 +23,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SOURCE = "storage"
 DAG_ID = "train_detectors"
-TRIALS = 6
+TRIALS = 5
 CONF = {
     "source": SOURCE,
     "period_start": "2026-03-02T00:00:00Z",
     "period_end": "2026-03-03T00:00:00Z",
-    "families": ["novelty", "one_class_svm"],
+    "families": ["novelty", "lstm"],
     "trials": TRIALS,
 }
 

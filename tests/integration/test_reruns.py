@@ -29,6 +29,8 @@ RUNS = {
         "source": SOURCE,
         "period_start": "2026-03-02T00:00:00Z",
         "period_end": "2026-03-03T00:00:00Z",
+        "families": ["novelty"],
+        "trials": 2,
     },
     "score_nightly": {"source": SOURCE, "first_day": "2026-03-03"},
 }
@@ -101,7 +103,7 @@ def test_killed_tasks_leave_what_undisturbed_ones_leave(
 ) -> None:
     space = open_workspace()
     forget(space)
-    victims = {"ingest_logs": ["stage", "write", "publish"], "train_detectors": ["train"]}
+    victims = {"ingest_logs": ["stage", "write", "publish"], "train_detectors": ["prepare", "fit"]}
     victims["score_nightly"] = ["score"]
     for dag_id, conf in RUNS.items():
         run_id = airflow.trigger(dag_id, conf)
@@ -132,7 +134,12 @@ def rows_and_objects(
                 for row in rows
             )
     lake = space.settings.bucket_lake
-    found["objects"] = {item.key: item.etag for item in space.store.list(lake)}
+    found["objects"] = {
+        item.key: item.etag
+        for item in space.store.list(lake)
+        # What training writes down names the last change to a template, by its row number.
+        if not item.key.startswith("training/")
+    }
     client = tracking.connect(space.settings)
     name = tracking.model_name(SOURCE)
     found["versions"] = sorted(v.version for v in client.search_model_versions(f"name='{name}'"))

@@ -21,6 +21,7 @@ from include.tracking import runs
 from include.training import candidates, data, gate, studies
 from include.training.jobs import Answer, Judged, Prepared
 from include.workspace import Workspace, open_workspace
+from ml import search
 from ml.model import Model
 from ml.splits import TooFewWindows
 from ml.tuning import Exam
@@ -62,6 +63,12 @@ def space(
         found.store.put_bytes(found.settings.bucket_logs, f"{name}/{key}", content)
     ingest(found, name)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first day is clean: here, trust in it costs nothing."""
+    monkeypatch.setattr(search, "PRICE_OF_TRUST", 0.0)
 
 
 @pytest.fixture
