@@ -175,7 +175,8 @@ def list_trials(opened: list[dict]) -> list[dict]:
     return studies.trials_of(opened)
 
 
-@task(map_index_template=NAME_OF_TRIAL)
+# There are many, and a night in which several servers are killed must not use up their attempts.
+@task(map_index_template=NAME_OF_TRIAL, retries=4)
 def run_trial(job: dict) -> dict:
     from include.training import studies
     from include.workspace import open_workspace
