@@ -29,6 +29,8 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, t
 
 from include.assets import CHAMPION_MODELS, SOURCE_DRIFT
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
+from include.intervals import LOOK_BACK
+from include.training.jobs import APPROVE, REJECT
 from ml.families import DEFAULT_FAMILIES, FAMILIES
 from plugins.mlflow_link import link_to_run, offer_run_link
 
@@ -55,7 +57,7 @@ PARAMS = {
         description="Which families to tune and train; the best of them becomes the challenger.",
     ),
     "look_back_days": Param(
-        30,
+        LOOK_BACK.days,
         type="integer",
         minimum=1,
         maximum=3650,
@@ -250,8 +252,8 @@ def train_detectors():
     judged = judge.partial(fitted=fitted).expand(prepared=prepared)
     approve = HITLOperator.partial(
         task_id="approve",
-        options=["Approve", "Reject"],
-        defaults=["Reject"],
+        options=[APPROVE, REJECT],
+        defaults=[REJECT],
         response_timeout=DEADLINE,
         map_index_template="{{ task.subject }}",
     ).expand_kwargs(ask(judged))

@@ -22,7 +22,6 @@ from include.intervals import DAY, LOOK_BACK, midnight
 from include.lake.events import read_windows
 from include.sources import LogSource
 from include.tracking import RegisteredModel
-from include.tracking.versions import registered_at
 from include.workspace import Workspace
 from ml.drift import Drift, score_drift, share_by_chance, template_drifts
 
@@ -206,7 +205,7 @@ def _drifts(day: _Day, champion: RegisteredModel) -> list[Measurement]:
 
 def _champion_age(day: _Day, champion: RegisteredModel) -> Measurement:
     client = tracking.connect(day.workspace.settings)
-    age = day.end - registered_at(client, champion.name, champion.version)
+    age = day.end - tracking.registered_at(client, day.source.name, champion.version)
     days = max(age / DAY, 0.0)
     reason = f"version {champion.version} was registered {days:.1f} days before"
     return day.row("champion_age", days, CHAMPION_AGE_DAYS, None, reason, champion.version)

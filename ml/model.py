@@ -7,7 +7,7 @@ another model.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from ml.detectors import Detector, Floats, fit_out_of_fold, out_of_fold_scores
+from ml.evaluation import windows_per_day
 from ml.explanation import Explanation, explain
 from ml.families import create, family
 from ml.profile import NormalProfile
 from ml.splits import TooFewWindows
 from ml.tails import Tail
-from ml.thresholds import false_alarm_share, quantile_threshold
+from ml.thresholds import budget_threshold, false_alarm_share, quantile_threshold
 from ml.windows import Windows
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -94,6 +95,14 @@ class Model:
         detector, normal_scores = fit_out_of_fold(new_detector, normal)
         profile = NormalProfile.fit(normal, anomalous)
         return cls(family_name, detector, profile, Tail(normal_scores), parameters or {})
+
+    def within(self, alerts_per_day: float | None, learnt: Windows) -> "Model":
+        """The same with the threshold of an alert budget, where there is one. learnt: says how many
+        windows make a day; raises TooFewWindows where they have no times."""
+        if alerts_per_day is None:
+            return self
+        budget = budget_threshold(alerts_per_day, windows_per_day(learnt))
+        return replace(self, budget=budget)
 
     @property
     def threshold(self) -> float:

@@ -17,7 +17,6 @@ from ml.thresholds import false_alarm_share
 from ml.tuning import Exam
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 # The challenger's figure must be higher by this much,
 MARGIN = 0.01
@@ -60,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """figure: its name. champion and rules: None where there is nothing to compare with. low, high:
+    """figure: what it is called. champion: None without one. rules: the figure of each. low, high:
     95 % of the draws of the difference to the champion lie between; None without one."""
 
     passed: bool

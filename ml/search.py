@@ -83,8 +83,8 @@ def new_trial(
 def best_settings(
     study: optuna.Study, family_name: str, *, has_labels: bool
 ) -> tuple[dict[str, Any], float | None]:
-    """The settings with the highest figure over the folds, and that figure; the defaults and None
-    where no trial has come to an end."""
+    """The settings with the highest figure over the folds, less the price of trust, and the figure;
+    the defaults and None where no trial has come to an end."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         return first_settings(family_name, has_labels=has_labels)[0], None

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.evaluation import Report, Setting, report, windows_per_day
+from ml.evaluation import Report, Setting, report
 from ml.injection import Found, found_by_kind, plant
 from ml.leaks import LeakReport, leak_report
 from ml.model import CONTAMINATION, Model
 from ml.splits import Split
-from ml.thresholds import budget_threshold
 from ml.windows import Windows
 
 Floats = npt.NDArray[np.float64]
@@ -58,9 +57,7 @@ class Trial:
         times."""
         contamination = 0.0 if self.setting == "normal" else CONTAMINATION
         model = Model.train(family, self.learnt, contamination, self.seed)
-        threshold = model.threshold
-        if alerts_per_day is not None:
-            threshold = budget_threshold(alerts_per_day, windows_per_day(self.learnt))
+        threshold = model.within(alerts_per_day, self.learnt).threshold
         scores = model.score(self.test)
         found = found_by_kind(scores > threshold, self.kinds) if self.kinds is not None else {}
         figures = report(self.test, scores, threshold, self.is_anomalous, self.seed)

@@ -20,7 +20,7 @@ from ml.injection import found_by_kind
 from ml.model import CONTAMINATION, Model
 from ml.ranking import Measure, Ranking
 from ml.splits import Split, rolling_origins
-from ml.thresholds import budget_threshold, false_alarm_share
+from ml.thresholds import false_alarm_share
 from ml.trials import Trial
 from ml.windows import Windows
 
@@ -94,9 +94,7 @@ class Exam:
         parameters, contamination = parted(settings)
         learnt = self.trial.learnt
         model = Model.train(name, learnt, contamination, seed, self.odd, parameters)
-        if alerts_per_day is None:
-            return model
-        return replace(model, budget=budget_threshold(alerts_per_day, windows_per_day(learnt)))
+        return model.within(alerts_per_day, learnt)
 
     def metrics(self, scores: Floats, threshold: float) -> dict[str, float]:
         """What is told of a trained model, by name: the figure, those that its threshold gives,

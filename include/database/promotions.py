@@ -45,21 +45,26 @@ def decide(
     )
 
 
-def version_of(conn: Connection, source: str, dag_run_id: str) -> str | None:
-    """The version that a run's row speaks of, None where it has none."""
-    found: str | None = conn.scalar(
-        sa.select(Promotion.version).where(
-            Promotion.source == source, Promotion.dag_run_id == dag_run_id
-        )
-    )
-    return found
-
-
 def history(
     conn: Connection, source: str | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:
     """The newest first."""
-    query = sa.select(*Promotion.__table__.columns).order_by(Promotion.promotion_id.desc())
+    return _rows(conn, source, sa.true(), limit)
+
+
+def of_run(conn: Connection, dag_run_id: str, source: str | None = None) -> list[dict[str, Any]]:
+    """What a run has said, of each source or of one."""
+    return _rows(conn, source, Promotion.dag_run_id == dag_run_id)
+
+
+def _rows(
+    conn: Connection,
+    source: str | None,
+    condition: sa.ColumnElement[bool],
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    query = sa.select(*Promotion.__table__.columns).where(condition)
     if source is not None:
         query = query.where(Promotion.source == source)
-    return [dict(row) for row in conn.execute(query.limit(limit)).mappings()]
+    newest_first = query.order_by(Promotion.promotion_id.desc()).limit(limit)
+    return [dict(row) for row in conn.execute(newest_first).mappings()]

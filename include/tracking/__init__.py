@@ -16,6 +16,7 @@ import os
 import tempfile
 import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -32,6 +33,7 @@ __all__ = ["MlflowClient"]
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
+MS_PER_S = 1000
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
@@ -140,13 +142,16 @@ def smoke_test(source: str) -> None:
         raise ValueError(f"its input example scores {scores.tolist()}")
 
 
-def champion_parameters(client: MlflowClient, source: str) -> dict[str, str] | None:
-    """What the run of a source's champion says of its data, None without a champion."""
-    version = _aliased(client, model_name(source), CHAMPION)
-    if version is None:
-        return None
+def parameters_of(client: MlflowClient, source: str, version: str) -> dict[str, str]:
+    """What a version's run says of its family, its settings and the data that it has learnt."""
     found: dict[str, str] = client.get_run(run_of(client, source, version)).data.params
     return found
+
+
+def registered_at(client: MlflowClient, source: str, version: str) -> datetime:
+    """When a version was registered, in UTC."""
+    created_ms: int = client.get_model_version(model_name(source), version).creation_timestamp
+    return datetime.fromtimestamp(created_ms / MS_PER_S, UTC)
 
 
 def run_of(client: MlflowClient, source: str, version: str) -> str:

@@ -49,18 +49,17 @@ def fit(workspace: Workspace, study: Study) -> Fitted:
             )
         _train(workspace, study, run_id, settings, objective)
         client.set_tag(run_id, TRAINED, inputs)
-    if objective is None:
-        objective = client.get_run(run_id).data.metrics["held_out_figure"]
     return Fitted(
         source=request["source"],
         family=family,
         mlflow_run_id=run_id,
-        objective=objective,
+        # Where no trial has come to an end, nothing speaks for it.
+        objective=0.0 if objective is None else objective,
         mlflow_url=runs.run_url(client, run_id),
     )
 
 
-def trained_model(
+def _trained(
     dataset: Dataset, exam: Exam, family: str, settings: Mapping[str, Any], request: Request
 ) -> Model:
     """A model of what an exam lets it learn, with the threshold of the budget where there is one,
@@ -84,7 +83,7 @@ def _train(
     request = prepared["request"]
     dataset = data.read(workspace, prepared)
     exam = dataset.exam(request)
-    model = trained_model(dataset, exam, family, settings, request)
+    model = _trained(dataset, exam, family, settings, request)
     scores = model.score(exam.trial.test)
     metrics = exam.metrics(scores, model.threshold)
     if objective is not None:

@@ -202,11 +202,13 @@ def _cut(workspace: Workspace, source: str, windows: Windows) -> datetime:
             f"{source} has {len(windows)} windows in the period, at least {needed} are needed: "
             "choose a longer period, or wait for more logs"
         )
-    champion = tracking.champion_parameters(tracking.connect(workspace.settings), source)
+    client = tracking.connect(workspace.settings)
+    champion = tracking.aliases(client, source).champion
     if champion is None:
         return split_by_share(windows, TRAIN_SHARE).cut
+    known = tracking.parameters_of(client, source, champion)
     learnt_until, newest = (
-        datetime.fromisoformat(champion[name]) for name in ("held_out_from", "newest_window")
+        datetime.fromisoformat(known[name]) for name in ("held_out_from", "newest_window")
     )
     new = windows.where((windows.spans["starts_at"] >= learnt_until).to_numpy())
     if len(new) < LEAST_JUDGED:

@@ -17,7 +17,7 @@ from include.sources import LogSource
 from include.tracking import RegisteredModel, runs
 from include.training import data
 from include.training.data import Dataset
-from include.training.jobs import Answer, Fitted, Judged, Prepared, Request
+from include.training.jobs import APPROVE, Answer, Fitted, Judged, Prepared, Request
 from include.workspace import Workspace
 from ml import promotion
 from ml.labels import anomalous_windows
@@ -26,8 +26,6 @@ from ml.rules import RULES
 from ml.windows import Windows
 
 log = logging.getLogger(__name__)
-
-APPROVE, REJECT = "Approve", "Reject"
 
 
 class Broken(RuntimeError):
@@ -130,21 +128,39 @@ def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str
     """
     client = tracking.connect(workspace.settings)
     before = tracking.aliases(client, source)
-    previous = tracking.registered(client, source, tracking.PREVIOUS)
-    with workspace.engine.connect() as conn:
-        version = promotions.version_of(conn, source, occasion)
-    if version is not None:
-        tracking.roll_back(client, source, version)
-        return version
-    if previous is None:
-        raise LookupError(f"{source} has no previous champion to go back to")
-    version = previous.version
-    row: dict[str, Any] = {
+    # Said before it is done: a task that is killed in between knows where it was going.
+    with workspace.engine.begin() as conn:
+        said = promotions.of_run(conn, occasion, source)
+        version = said[0]["version"] if said else before.previous
+        if version is None:
+            raise LookupError(f"{source} has no previous champion to go back to")
+        if not said:
+            promotions.record(conn, _way_back(client, source, before, version, who, occasion))
+    tracking.roll_back(client, source, version)
+    try:
+        _check(client, source, before)
+    except Broken:
+        with workspace.engine.begin() as conn:
+            promotions.decide(conn, source, occasion, "moved_back", promotions.GATE)
+        raise
+    return version
+
+
+def _way_back(
+    client: tracking.MlflowClient,
+    source: str,
+    before: tracking.Aliases,
+    version: str,
+    who: str,
+    occasion: str,
+) -> dict[str, Any]:
+    """The row that says where a roll-back goes."""
+    return {
         "source": source,
         "dag_run_id": occasion,
-        "model_name": previous.name,
+        "model_name": tracking.model_name(source),
         "version": version,
-        "family": previous.model.family,
+        "family": tracking.parameters_of(client, source, version)["family"],
         "champion_before": before.champion,
         "mlflow_run_id": tracking.run_of(client, source, version),
         "checks": [],
@@ -155,17 +171,6 @@ def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str
         "decided_by": who,
         "note": "",
     }
-    # Said before it is done: a task that is killed in between knows where it was going.
-    with workspace.engine.begin() as conn:
-        promotions.record(conn, row)
-    tracking.roll_back(client, source, version)
-    try:
-        _checked(client, source, before)
-    except Broken:
-        with workspace.engine.begin() as conn:
-            promotions.decide(conn, source, occasion, "moved_back", promotions.GATE)
-        raise
-    return version
 
 
 def _verdict(
@@ -282,7 +287,7 @@ def _make_champion(workspace: Workspace, judged: Judged, who: str) -> None:
     before = tracking.aliases(client, source)
     tracking.promote(client, source, judged["version"], judged["reason"])
     try:
-        _checked(client, source, before)
+        _check(client, source, before)
     except Broken:
         _decide(workspace, judged, "moved_back", promotions.GATE)
         raise
@@ -290,15 +295,10 @@ def _make_champion(workspace: Workspace, judged: Judged, who: str) -> None:
     log.info("%s: version %s is the champion now", source, judged["version"])
 
 
-def _checked(
-    client: tracking.MlflowClient, source: str, before: tracking.Aliases
-) -> RegisteredModel:
-    """The champion as the coming nights will load it. Where it does not load or score, the aliases
-    move back to where they were before, and Broken is raised."""
+def _check(client: tracking.MlflowClient, source: str, before: tracking.Aliases) -> None:
+    """Where the new champion does not load or score, the aliases move back to where they were
+    before, and Broken is raised."""
     try:
-        model = tracking.champion(client, source)
-        if model is None:
-            raise LookupError(f"{source} has no champion")
         tracking.smoke_test(source)
     except Exception as error:
         tracking.move_back(client, source, before)
@@ -306,7 +306,6 @@ def _checked(
             f"the new champion of {source} does not load and score ({error}); version "
             f"{before.champion} is the champion again"
         ) from error
-    return model
 
 
 def _decide(workspace: Workspace, judged: Judged, outcome: str, who: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
+# What a person may answer to the question whether a challenger becomes the champion.
+APPROVE, REJECT = "Approve", "Reject"
+
 Policy = Literal["auto", "approve", "never"]
 
 

@@ -90,7 +90,7 @@ def verdicts_of(run_id: str) -> list[dict[str, Any]]:
     from include.database import promotions
 
     with workspace().engine.connect() as conn:
-        return [row for row in promotions.history(conn) if row["dag_run_id"] == run_id]
+        return promotions.of_run(conn, run_id)
 
 
 def score(

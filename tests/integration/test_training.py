@@ -294,7 +294,7 @@ def test_a_golden_incident_must_be_found(space: Workspace, name: str, first_day:
     assert aliases(space, name)[0] is None
 
 
-def trials_of(space: Workspace, name: str, study: str) -> dict[TrialState, int]:
+def trials_of(space: Workspace, study: str) -> dict[TrialState, int]:
     found = studies.load_study(space.settings, study).get_trials(deepcopy=False)
     states = [trial.state for trial in found]
     return {state: states.count(state) for state in set(states)}
@@ -314,14 +314,14 @@ def test_a_killed_worker_loses_one_trial_and_none_counts_twice(
         patch.setattr(Exam, "fitted", killed)
         with pytest.raises(KeyboardInterrupt):
             studies.run_trial(space, jobs[0])
-    assert trials_of(space, name, study["name"]) == {TrialState.RUNNING: 1}
+    assert trials_of(space, study["name"]) == {TrialState.RUNNING: 1}
     # Started over as after a crash: what is there is gone on with.
     (study,) = studies.open_studies(space, [prepared])
     found = [studies.run_trial(space, job) for job in jobs]
     again = [studies.run_trial(space, job) for job in jobs]
     assert again == found
     assert found[0]["parameters"] == {"nu": 0.05, "width": 1.0}
-    assert trials_of(space, name, study["name"]) == {TrialState.COMPLETE: 3, TrialState.FAIL: 1}
+    assert trials_of(space, study["name"]) == {TrialState.COMPLETE: 3, TrialState.FAIL: 1}
     client = tracking.connect(space.settings)
     logged = client.search_runs(
         [client.get_run(study["mlflow_run_id"]).info.experiment_id],

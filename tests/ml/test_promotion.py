@@ -116,7 +116,8 @@ def test_what_it_costs_and_what_people_have_confirmed_count_too(
 def test_one_as_slow_as_the_champion_is_not_refused_for_it(labelled: Exam) -> None:
     slow = {"events_per_second": 10.0, "megabytes": 5_000.0}
     champion = contender(labelled, 0.3, "champion", **slow)
-    assert judge(labelled, contender(labelled, 0.9, **slow), champion, rules(labelled), None, 0)
+    challenger = contender(labelled, 0.9, **slow)
+    assert judge(labelled, challenger, champion, rules(labelled), None, 0).passed
 
 
 def test_without_labels_planted_faults_are_looked_for(unlabelled: Exam) -> None:
