@@ -79,7 +79,7 @@ class AirflowApi:
             if run["state"] in ENDED:
                 raise AirflowError(self._failure(dag_id, run_id, tasks))
             if time.monotonic() > deadline:
-                raise AirflowError(f"{dag_id} has not ended after {seconds:.0f} s: {self.url}")
+                raise AirflowError(self._still_open(dag_id, run_id, tasks, seconds))
             time.sleep(POLL_S)
 
     def answer(
@@ -104,6 +104,17 @@ class AirflowApi:
             params={"map_index": map_index, "deserialize": True},
         )
         return self._checked(answer).json()["value"]
+
+    def _still_open(
+        self, dag_id: str, run_id: str, tasks: list[dict[str, Any]], seconds: float
+    ) -> str:
+        where = f"{self.url}/dags/{dag_id}/runs/{run_id}"
+        open_ = [
+            f"  {task['task_id']}: {task['state'] or 'waiting'}, attempt {task['try_number']}"
+            for task in tasks
+            if task["state"] not in ENDED | {"skipped", "upstream_failed"}
+        ]
+        return "\n".join([f"{dag_id} has not ended after {seconds:.0f} s: {where}", *open_])
 
     def _failure(self, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
         failed = [task for task in tasks if task["state"] == "failed"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from include import tracking
 from include.database.labels import LabelRow, import_labels
 from include.workspace import Workspace, open_workspace
 from ml.families import FAMILIES
-from services.airflow_api import AirflowApi, AirflowError
+from services.airflow_api import AirflowApi, AirflowError, RunProgress
 from services.local import Stack
 from services.local.environment import AIRFLOW_USER
 
@@ -66,24 +65,16 @@ def airflow(airflow_stack: Stack, data_dir: Path) -> AirflowApi:
 def run(airflow: AirflowApi, conf: dict[str, Any], answer: str | None = None) -> sa.RowMapping:
     """A run to its end, and what became of its challenger."""
     run_id = airflow.trigger(DAG_ID, conf)
-    if answer is not None:
-        wait_for_question(airflow, run_id)
-        airflow.answer(DAG_ID, run_id, "approve", answer, map_index=0)
-    airflow.wait(DAG_ID, run_id, seconds=1800)
+
+    def answer_when_asked(progress: RunProgress) -> None:
+        # Airflow asks again where an answer is quicker than its scheduler's next round.
+        if answer is not None and "awaiting_input" in progress.tasks:
+            airflow.answer(DAG_ID, run_id, "approve", answer, map_index=0)
+
+    airflow.wait(DAG_ID, run_id, answer_when_asked, seconds=1800)
     query = sa.text("SELECT * FROM loganalyzer.promotions WHERE dag_run_id = :run_id")
     with open_workspace().engine.connect() as conn:
         return conn.execute(query, {"run_id": run_id}).mappings().one()
-
-
-def wait_for_question(airflow: AirflowApi, run_id: str, seconds: float = 1800) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        states = {task["task_id"]: task["state"] for task in airflow.task_instances(DAG_ID, run_id)}
-        if states.get("approve") == "awaiting_input":
-            return
-        assert states.get("judge") not in {"failed", "upstream_failed"}, states
-        time.sleep(1)
-    pytest.fail("nobody was asked")
 
 
 def champion(space: Workspace) -> str | None:
