@@ -80,6 +80,17 @@ class Explanation:
     findings: list[Finding]
     lines: list[Line]
 
+    @property
+    def signature(self) -> str:
+        """Its kind, the same on every night: what is odd of which templates, as the reason names
+        them, such as `missing:ab12|new:cd34`; `rare` where nothing is named."""
+        named = [
+            f"{finding.kind}:{finding.template_id}"
+            + (f">{finding.followed_by}" if finding.followed_by else "")
+            for finding in self.findings[:FINDINGS_IN_REASON]
+        ]
+        return "|".join(sorted(named)) or "rare"
+
     def reason(self, text_of: Callable[[str], str]) -> str:
         """A sentence; `text_of` gives the text of a template id."""
         if not self.findings:
