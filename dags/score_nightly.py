@@ -9,7 +9,9 @@ Where a source has a challenger, it judges the same windows in its shadow, for
 `loganalyzer disagreements` alone: none of that is an anomaly.
 
 *By hand:* trigger it with `first_day` and `last_day` to score any days, or use **Backfill**.
-Scoring a day again with the same model changes no row.
+Scoring a day again with the same model changes no row. With `model_version`, another version of a
+source's model judges the days for comparison: its anomalies lie beside those of the night, which
+stay as they are.
 
 *If it fails:* the rows of that source and day are as they were before. Clear the red task. A red
 `shadow` costs no anomaly: the champion's are there.
@@ -42,6 +44,14 @@ DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
         "last_day": Param(
             **DAY_PARAM, title="Last day", description="UTC day to end with, inclusive."
         ),
+        "model_version": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9]+$",
+            title="Model version",
+            description="Of one source's model, to see what it would have said; empty for the "
+            "champion.",
+        ),
         "shadow": Param(
             True,
             type="boolean",
@@ -58,6 +68,8 @@ def score_nightly():
         from include.intervals import moment_of, nights
         from include.workspace import open_workspace
 
+        if params["model_version"] and not params["source"]:
+            raise ValueError("a model version is that of one source: choose the source too")
         return [
             {"source": source.name, "start": start.isoformat(), "end": end.isoformat()}
             for source in open_workspace().chosen(params["source"])
@@ -65,11 +77,11 @@ def score_nightly():
         ]
 
     @task(outlets=[ANOMALIES], map_index_template=NAME_OF_NIGHT)
-    def score(night: dict) -> dict:
+    def score(night: dict, params: dict) -> dict:
         from include.scoring import score_night
         from include.workspace import open_workspace
 
-        return score_night(open_workspace(), **night)
+        return score_night(open_workspace(), **night, model_version=params["model_version"])
 
     @task(map_index_template=NAME_OF_NIGHT)
     def shadow(night: dict, params: dict) -> dict:
@@ -80,6 +92,8 @@ def score_nightly():
 
         if not params["shadow"]:
             raise AirflowSkipException("the parameter `shadow` of this run switches it off")
+        if params["model_version"]:
+            raise AirflowSkipException("this run only compares another version")
         try:
             return shadow_night(open_workspace(), **night)
         except NoChallenger as reason:

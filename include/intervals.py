@@ -25,6 +25,16 @@ def moment_of(context: Mapping[str, Any]) -> datetime:
     return moment.astimezone(UTC)
 
 
+def months_before(moment: datetime, months: int) -> datetime:
+    """The start of the month that lies so many months before that of `moment`.
+
+    >>> str(months_before(datetime(2026, 2, 17, tzinfo=UTC), 3))
+    '2025-11-01 00:00:00+00:00'
+    """
+    count = moment.year * 12 + moment.month - 1 - months
+    return datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
+
+
 def nights(params: Mapping[str, Any], moment: datetime) -> list[tuple[datetime, datetime]]:
     """The UTC days to score: from `first_day` to `last_day`, or the one before `moment`.
 

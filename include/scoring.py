@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Without a model, a night is judged by what came in the days before it.
 HISTORY = timedelta(days=30)
+# Of a longer window, so much of its sequence is kept.
+KEPT_EVENTS = 1000
 NO_MODEL = ("novelty without training", "0")
 
 
@@ -26,13 +28,16 @@ class NoChallenger(Exception):
     """A source has no two models to compare; the message says which is missing."""
 
 
-def score_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:
+def score_night(
+    workspace: Workspace, source: str, start: str, end: str, model_version: str | None = None
+) -> dict[str, object]:
     """`score_interval` for a task: ISO times in, the counts out."""
     scoring = score_interval(
         workspace,
         workspace.source(source),
         datetime.fromisoformat(start),
         datetime.fromisoformat(end),
+        model_version,
     )
     counts = {"windows": scoring.windows, "anomalies": scoring.anomalies}
     log.info("%s from %s: %s", source, start, counts)
@@ -40,15 +45,29 @@ def score_night(workspace: Workspace, source: str, start: str, end: str) -> dict
 
 
 def score_interval(
-    workspace: Workspace, source: LogSource, start: datetime, end: datetime
+    workspace: Workspace,
+    source: LogSource,
+    start: datetime,
+    end: datetime,
+    model_version: str | None = None,
 ) -> anomalies.Scoring:
     """Judge the windows that close after `start` and not after `end`, and the rate of the hours
     between; record the anomalies.
 
-    The rows of the interval and model are replaced in one transaction; where nothing differs,
-    nothing is written.
+    model_version: the champion where not given; any other judges for comparison only, so that the
+    night stays as it was judged. Raises tracking.NoSuchVersion where there is none.
+
+    The rows of the interval, model and catalogue are replaced in one transaction; where nothing
+    differs, nothing is written.
     """
-    registered = tracking.champion(tracking.connect(workspace.settings), source.name)
+    with workspace.engine.connect() as conn:
+        # Before the windows: templates that come in meanwhile belong to the next scoring.
+        version_of_catalogue = catalogue.catalogue_version(conn, source.name)
+    client = tracking.connect(workspace.settings)
+    if model_version is None:
+        registered = tracking.champion(client, source.name)
+    else:
+        registered = tracking.version(client, source.name, model_version)
     windows = read_windows(workspace, source, start, end)
     if registered is None:
         history = read_windows(workspace, source, start - HISTORY, start)
@@ -64,12 +83,14 @@ def score_interval(
         interval_end=end,
         model_name=name,
         model_version=version,
+        catalogue_version=version_of_catalogue,
         detector=family,
         windows=len(windows),
         events=len(windows.events),
         anomalies=len(judgement.anomalies) + len(odd),
         threshold=judgement.threshold,
         scored_at=datetime.now(UTC),
+        is_comparison=model_version is not None,
     )
     with workspace.engine.begin() as conn:
         texts = catalogue.template_texts(conn, source.name)
@@ -184,6 +205,8 @@ def _rate_rows(odd: list[rates.OddSpan]) -> list[anomalies.Anomaly]:
             lines=[],
             events=span.found,
             detector="rate",
+            signature=f"rate:{span.kind}",
+            sequence=[],
         )
         for span in odd
     ]
@@ -209,6 +232,8 @@ def _window_rows(
                 lines=[asdict(line) for line in found.explanation.lines],
                 events=int(windows.lengths[found.row]),
                 detector=family,
+                signature=found.explanation.signature,
+                sequence=windows.events_of(found.row)["template_id"].head(KEPT_EVENTS).to_list(),
             )
         )
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -14,34 +14,40 @@ from include.database import SCHEMA, models, replacing
 
 SEVERITIES = ("low", "medium", "high", "critical")
 EVERY_NIGHT = (
-    "SELECT a.window_start AS time, a.source, a.session_key AS session, a.score, a.severity, "  # noqa: S608  our names
-    "a.reason, a.events, a.window_end, a.lines, a.detector, a.model_version, "
-    f"a.interval_start AS night FROM {SCHEMA}.anomalies AS a "
-    f"JOIN {SCHEMA}.latest_scorings "
-    "USING (source, interval_start, interval_end, model_name, model_version)"
+    "SELECT window_start AS time, source, session_key AS session, score, severity, reason, "  # noqa: S608  our names
+    "events, window_end, lines, detector, model_version, interval_start AS night "
+    f"FROM {SCHEMA}.current_anomalies WHERE muted_by IS NULL"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """That a model judged the windows of an interval, and how many it flagged."""
+    """That a model judged the windows of an interval, and how many it flagged.
+
+    is_comparison: it was done to see what the model says; the night stays as it was judged.
+    """
 
     source: str
     interval_start: datetime
     interval_end: datetime
     model_name: str
     model_version: str
+    catalogue_version: int
     detector: str
     windows: int
     events: int
     anomalies: int
     threshold: float
     scored_at: datetime
+    is_comparison: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """A flagged window; what it shares with its `Scoring` is taken from there."""
+    """A flagged window; what it shares with its `Scoring` is taken from there.
+
+    signature: its kind, see `Explanation.signature`. sequence: the templates of its events.
+    """
 
     window_id: str
     session_key: str | None
@@ -55,13 +61,34 @@ class Anomaly:
     lines: list[dict[str, Any]]
     events: int
     detector: str
+    signature: str
+    sequence: list[str]
 
 
 def replace_interval(conn: Connection, scoring: Scoring, found: Sequence[Anomaly]) -> None:
-    """Make the rows of an interval and model exactly these, as `replacing.replace_interval` does
-    it; call it within a transaction."""
+    """Make the rows of an interval, model and catalogue exactly these, as
+    `replacing.replace_interval` does it; call it within a transaction.
+
+    A comparison with what judged the night anyway leaves it the judgement of the night.
+    """
+    conn.execute(sa.text(f"SELECT {SCHEMA}.make_month(:start)"), {"start": scoring.interval_start})
+    if scoring.is_comparison and _judged_the_night(conn, scoring):
+        scoring = replace(scoring, is_comparison=False)
     rows = [asdict(anomaly) for anomaly in found]
     replacing.replace_interval(conn, models.Scoring, models.Anomaly, asdict(scoring), rows)
+
+
+def _judged_the_night(conn: Connection, scoring: Scoring) -> bool:
+    key = [column.name for column in models.Scoring.__table__.primary_key]
+    same = [getattr(models.Scoring, name) == getattr(scoring, name) for name in key]
+    known = sa.select(sa.literal(True)).where(*same, models.Scoring.is_comparison.is_(False))
+    return bool(conn.scalar(known))
+
+
+def forget_before(conn: Connection, moment: datetime) -> list[str]:
+    """Drop the months of anomalies that ended before the month of a moment; their partitions."""
+    dropped = sa.text(f"SELECT {SCHEMA}.drop_months_before(:moment)")
+    return list(conn.scalars(dropped, {"moment": moment}))
 
 
 def query(

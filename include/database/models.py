@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from include.database import SCHEMA
@@ -29,6 +29,7 @@ class Table(DeclarativeBase):
         float: sa.Double(),
         dict[str, int]: JSONB(),
         list[dict[str, Any]]: JSONB(),
+        list[str]: JSONB(),
     }
 
 
@@ -264,38 +265,59 @@ class Scoring(Table):
     interval_end: Mapped[datetime] = column("and not after this", primary_key=True)
     model_name: Mapped[str] = column("Registered model", primary_key=True)
     model_version: Mapped[str] = column("Its version", primary_key=True)
+    catalogue_version: Mapped[int] = column(
+        "The last change to the templates of the source then; 0 before the first", primary_key=True
+    )
     detector: Mapped[str] = column("Detector family")
     windows: Mapped[int] = column("Windows judged")
     events: Mapped[int] = column("Events in them")
     anomalies: Mapped[int] = column("Windows flagged")
     threshold: Mapped[float] = column("Scores above it are flagged")
     scored_at: Mapped[datetime] = column("When the rows last changed")
+    is_comparison: Mapped[bool] = column(
+        "Made to see what this model says: no night, no incident and no alert rests on it",
+        server_default=sa.false(),
+    )
 
 
 class Anomaly(Table):
     __tablename__ = "anomalies"
     __table_args__ = (
         sa.ForeignKeyConstraint(
-            ["source", "interval_start", "interval_end", "model_name", "model_version"],
+            [
+                "source",
+                "interval_start",
+                "interval_end",
+                "model_name",
+                "model_version",
+                "catalogue_version",
+            ],
             [
                 Scoring.source,
                 Scoring.interval_start,
                 Scoring.interval_end,
                 Scoring.model_name,
                 Scoring.model_version,
+                Scoring.catalogue_version,
             ],
             ondelete="CASCADE",
             name="fk_anomalies_scoring",
         ),
         sa.CheckConstraint("severity IN ('low', 'medium', 'high', 'critical')", name="severity"),
         sa.Index(None, "window_start"),
-        {"comment": "The product: each row is a window worth reading, with the reason"},
+        {
+            "comment": "The product: each row is a window worth reading, with the reason",
+            "postgresql_partition_by": "RANGE (interval_start)",
+        },
     )
     source: Mapped[str] = column("Name of the log source", primary_key=True)
     interval_start: Mapped[datetime] = column("The scored interval", primary_key=True)
     interval_end: Mapped[datetime] = column("and its end", primary_key=True)
     model_name: Mapped[str] = column("Registered model", primary_key=True)
     model_version: Mapped[str] = column("Its version", primary_key=True)
+    catalogue_version: Mapped[int] = column(
+        "The templates that it saw, see scorings", primary_key=True
+    )
     window_id: Mapped[str] = column("The window", primary_key=True)
     session_key: Mapped[str | None] = column("The session, where windows are sessions")
     window_start: Mapped[datetime] = column("First event of the window, or start of its time")
@@ -310,6 +332,13 @@ class Anomaly(Table):
     lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")
     detector: Mapped[str] = column("Detector family")
     events: Mapped[int] = column("Events in the window")
+    signature: Mapped[str] = column(
+        "Its kind: what was odd of which templates, as the reason names them; the same on every "
+        "night"
+    )
+    sequence: Mapped[list[str]] = column(
+        "The templates of its events in order, as the model saw them; the first 1,000"
+    )
 
 
 class Measurement(Table):
@@ -400,3 +429,113 @@ class ShadowScore(Table):
         "Why, in words, by the one that flags it; by the champion where both do"
     )
     lines: Mapped[list[dict[str, Any]]] = column("Addresses: object_key and line_number")
+
+
+class Incident(Table):
+    __tablename__ = "incidents"
+    __table_args__ = (
+        sa.CheckConstraint("severity IN ('low', 'medium', 'high', 'critical')", name="severity"),
+        sa.CheckConstraint("state IN ('open', 'ongoing', 'resolved', 'expired')", name="state"),
+        sa.CheckConstraint(
+            "(state = 'resolved') = (resolved_at IS NOT NULL) "
+            "AND num_nulls(resolved_by, resolved_at, resolved_reason, resolved_night) IN (0, 4)",
+            name="resolved",
+        ),
+        sa.Index(None, "last_night"),
+        {"comment": "Anomalies that are alike and near in time, told as one"},
+    )
+    incident_id: Mapped[str] = column("Of the night and window that founded it", primary_key=True)
+    title: Mapped[str] = column("What happened, in a line")
+    reason: Mapped[str] = column("Why its oddest anomaly is one, in words")
+    signature: Mapped[str] = column("The kind of the anomaly that founded it")
+    sources: Mapped[list[str]] = mapped_column(
+        ARRAY(sa.Text()), comment="Names of the log sources that it came in"
+    )
+    started_at: Mapped[datetime] = column("Start of its earliest window")
+    ended_at: Mapped[datetime] = column("End of its latest window")
+    first_night: Mapped[datetime] = column("Start of the scored interval that it came first in")
+    last_night: Mapped[datetime] = column("and of the one that it came last in")
+    anomalies: Mapped[int] = column("How many; 0 where none of them stands any more")
+    sessions: Mapped[int] = column("Sessions among them")
+    severity: Mapped[str] = column(
+        "low, medium, high or critical: by score, novelty, breadth and log level"
+    )
+    score: Mapped[float] = column("The highest of its anomalies")
+    component: Mapped[str | None] = column("What logs the lines of the anomaly that founded it")
+    level: Mapped[str | None] = column("The worst log level of these lines")
+    state: Mapped[str] = column(
+        "open; ongoing: it came on later nights too; resolved: a person said so; expired: nothing "
+        "of it for seven nights, or none of its anomalies stands any more"
+    )
+    resolved_by: Mapped[str | None] = column("Who said that it is over")
+    resolved_at: Mapped[datetime | None] = column("When")
+    resolved_reason: Mapped[str | None] = column("Why")
+    resolved_night: Mapped[datetime | None] = column(
+        "Its last night then: what is alike and comes later founds another incident"
+    )
+    alerted_at: Mapped[datetime | None] = column("When people were told, once and for all")
+    updated_at: Mapped[datetime] = column("When the row last changed", server_default=sa.func.now())
+
+
+class IncidentAnomaly(Table):
+    __tablename__ = "incident_anomalies"
+    __table_args__ = (
+        sa.Index(None, "interval_start"),
+        {"comment": "Which anomalies make an incident; each is in one at most"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("The scored interval", primary_key=True)
+    interval_end: Mapped[datetime] = column("and its end", primary_key=True)
+    model_name: Mapped[str] = column("Registered model", primary_key=True)
+    model_version: Mapped[str] = column("Its version", primary_key=True)
+    catalogue_version: Mapped[int] = column("The templates that it saw", primary_key=True)
+    window_id: Mapped[str] = column("The window", primary_key=True)
+    incident_id: Mapped[str] = mapped_column(
+        sa.ForeignKey(Incident.incident_id, ondelete="CASCADE"), index=True, comment="The incident"
+    )
+
+
+class Feedback(Table):
+    __tablename__ = "feedback"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "verdict IN ('true', 'false', 'expected', 'withdrawn')", name="verdict"
+        ),
+        sa.CheckConstraint("(verdict = 'expected') = (until IS NOT NULL)", name="until"),
+        sa.CheckConstraint("(verdict = 'withdrawn') = (withdraws IS NOT NULL)", name="withdraws"),
+        sa.CheckConstraint("(signature IS NULL) <> (template_id IS NULL)", name="subject"),
+        sa.Index(None, "source", "signature"),
+        {
+            "comment": "What people say of anomalies, incidents and templates; rows are only ever "
+            "added"
+        },
+    )
+    feedback_id: Mapped[int] = mapped_column(
+        sa.Identity(), primary_key=True, comment="Row number, in order of time"
+    )
+    source: Mapped[str] = column("Name of the log source")
+    verdict: Mapped[str] = column(
+        "true: a real anomaly; false: a false alarm, which mutes its kind; expected: mutes it for "
+        "a time; withdrawn: takes an earlier row back"
+    )
+    signature: Mapped[str | None] = column("The kind of anomaly that it speaks of")
+    template_id: Mapped[str | None] = column(
+        "or the template: it speaks of every anomaly whose kind names it"
+    )
+    incident_id: Mapped[str | None] = column(
+        "The incident that it was said of, which has a row for each source and kind"
+    )
+    window_id: Mapped[str | None] = column("The anomaly that it was said of")
+    first_night: Mapped[datetime] = column("It holds for intervals that start at this or later")
+    until: Mapped[datetime | None] = column(
+        "and for windows that start before this; null for always"
+    )
+    withdraws: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("loganalyzer.feedback.feedback_id"),
+        unique=True,
+        comment="The row that it takes back",
+    )
+    author: Mapped[str] = column("Who says so")
+    reason: Mapped[str] = column("Why")
+    login: Mapped[str] = column("The role in Postgres that it was said by")
+    given_at: Mapped[datetime] = column("When", server_default=sa.func.now())

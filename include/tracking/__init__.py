@@ -39,6 +39,10 @@ PREVIOUS = "previous"
 CHALLENGER = "challenger"
 
 
+class NoSuchVersion(LookupError):
+    """A version that a source's model does not have; the message names those that there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
     """A version of a source's model. `name` is the registry's name for the source."""
@@ -120,10 +124,17 @@ def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
 
 def registered(client: MlflowClient, source: str, alias: str) -> RegisteredModel | None:
     """The model that an alias points at, or None where it points at none."""
+    number = _aliased(client, model_name(source), alias)
+    return None if number is None else version(client, source, number)
+
+
+def version(client: MlflowClient, source: str, version: str) -> RegisteredModel:
+    """A version of a source's model. Raises NoSuchVersion, which names those that there are."""
     name = model_name(source)
-    version = _aliased(client, name, alias)
-    if version is None:
-        return None
+    known = [str(each.version) for each in client.search_model_versions(f"name = '{name}'")]
+    if version not in known:
+        there = ", ".join(sorted(known, key=int)) or "none"
+        raise NoSuchVersion(f"{source} has no model version {version}; there are: {there}")
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{name}/{version}", dst_path=folder

@@ -17,9 +17,6 @@ from services.cli.common import (
     workspace,
 )
 
-Day = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="UTC day; yesterday if not given.")
-]
 Moment = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC day or time."),
@@ -95,17 +92,29 @@ def verdicts_of(run_id: str) -> list[dict[str, Any]]:
 
 def score(
     source: Source = None,
-    first_day: Day = None,
-    last_day: Day = None,
+    first_day: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", "--first-day", formats=["%Y-%m-%d"], help="UTC day; yesterday if not given."
+        ),
+    ] = None,
+    last_day: Annotated[
+        datetime | None,
+        typer.Option("--to", "--last-day", formats=["%Y-%m-%d"], help="UTC day, inclusive."),
+    ] = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option(help="Let this version of the source's model judge, to compare."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score days, from the first to the last, and record the anomalies in Postgres.
 
-    Example: loganalyzer score --source storage --first-day 2026-11-20
+    Example: loganalyzer score --source storage --from 2026-11-20 --to 2026-11-22
     """
     days = {"first_day": first_day, "last_day": last_day}
     conf = {name: day and day.date().isoformat() for name, day in days.items()}
-    _run("score_nightly", {"source": source, **conf}, json)
+    _run("score_nightly", {"source": source, "model_version": model_version, **conf}, json)
 
 
 def _run(dag_id: str, conf: dict[str, Any], json: bool) -> None:

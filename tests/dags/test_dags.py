@@ -98,4 +98,6 @@ def test_a_shadow_comes_after_the_champion_and_can_be_switched_off(dags: dict[st
     shadow = dags["score_nightly"].get_task("shadow")
     assert "score" in shadow.upstream_task_ids
     with pytest.raises(AirflowSkipException, match="switches it off"):
-        shadow.python_callable(night={}, params={"shadow": False})
+        shadow.python_callable(night={}, params={"shadow": False, "model_version": None})
+    with pytest.raises(AirflowSkipException, match="only compares"):
+        shadow.python_callable(night={}, params={"shadow": True, "model_version": "2"})

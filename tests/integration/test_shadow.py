@@ -75,6 +75,11 @@ def rows_of(space: Workspace, table: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in conn.execute(query, {"source": SOURCE})]
 
 
+def shown(space: Workspace) -> list[dict[str, object]]:
+    with space.engine.connect() as conn:
+        return anomalies.query(conn, SOURCE)
+
+
 def listed(*words: str) -> list[dict[str, object]]:
     told = run("disagreements", "--source", SOURCE, "--json", *words)
     found: list[dict[str, object]] = json.loads(told)
@@ -162,3 +167,21 @@ def test_without_two_versions_there_is_nothing_to_compare(rivals: Workspace) -> 
     client.delete_registered_model_alias(name, tracking.CHALLENGER)
     with pytest.raises(NoChallenger, match=f"{SOURCE} has no challenger"):
         shadow_night(rivals, *NIGHT)
+
+
+def test_any_version_judges_a_night_beside_what_was_said_then(rivals: Workspace) -> None:
+    score_night(rivals, *NIGHT)
+    told = shown(rivals)
+    client = tracking.connect(rivals.settings)
+    challenger = tracking.aliases(client, SOURCE).challenger
+    score_night(rivals, *NIGHT, model_version=challenger)
+    assert shown(rivals) == told
+    side_by_side = sa.text(
+        "SELECT count(*) FILTER (WHERE model_version = :challenger) AS theirs, count(*) AS both "
+        "FROM loganalyzer.anomalies WHERE source = :source"
+    )
+    with rivals.engine.connect() as conn:
+        found = conn.execute(side_by_side, {"challenger": challenger, "source": SOURCE}).one()
+    assert 0 < found.theirs < found.both
+    with pytest.raises(tracking.NoSuchVersion, match=r"no model version 99; there are: 1, 2"):
+        score_night(rivals, *NIGHT, model_version="99")

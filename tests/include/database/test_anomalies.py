@@ -43,6 +43,7 @@ def scoring(source: str = "disk", start: datetime = MONDAY, version: str = "1") 
         interval_end=start + DAY,
         model_name="disk",
         model_version=version,
+        catalogue_version=0,
         detector="novelty",
         windows=100,
         events=1000,
@@ -66,6 +67,8 @@ def anomaly(window: str = "w1", at: datetime = MONDAY, score: float = 0.1 + 0.2)
         lines=[{"object_key": "a.log", "line_number": 3}],
         events=7,
         detector="novelty",
+        signature="new:ab12",
+        sequence=["ab12", "cd34"],
     )
 
 
@@ -113,7 +116,7 @@ def test_only_the_rows_that_differ_are_touched(conn: Connection) -> None:
     anomalies.replace_interval(conn, later, changed)
     after = table(conn)
     assert len(before & after) == 1
-    assert {row[6] for row in after} == {"w1", "w2", "w4"}
+    assert {row[7] for row in after} == {"w1", "w2", "w4"}
     assert anomalies.scorings(conn, "disk")[0]["scored_at"] == later.scored_at
 
 
@@ -274,20 +277,25 @@ def test_the_last_night_is_found_at_once_after_years(conn: Connection) -> None:
     conn.execute(
         sa.text(
             """
-            INSERT INTO loganalyzer.scorings
+            INSERT INTO loganalyzer.scorings (
+                source, interval_start, interval_end, model_name, model_version, detector, windows,
+                events, anomalies, threshold, scored_at, catalogue_version
+            )
             SELECT source, night, night + interval '1 day', source, '1', 'novelty', 9, 90, 30, 0.5,
-                   night + interval '2 days'
+                   night + interval '2 days', 0
             FROM unnest(ARRAY['disk', 'net']) AS source,
                  generate_series(timestamptz '2024-01-01', '2025-12-31', '1 day') AS night
             """
         )
     )
+    conn.execute(sa.text("SELECT loganalyzer.make_month(interval_start) FROM loganalyzer.scorings"))
     conn.execute(
         sa.text(
             """
             INSERT INTO loganalyzer.anomalies
-            SELECT source, interval_start, interval_end, model_name, model_version, n::text, NULL,
-                   interval_start, interval_end, n, 0.5, 'high', '', '[]', '[]', detector, 3
+            SELECT source, interval_start, interval_end, model_name, model_version, 0, n::text,
+                   NULL, interval_start, interval_end, n, 0.5, 'high', '', '[]', '[]', detector, 3,
+                   '', '[]'
             FROM loganalyzer.scorings, generate_series(1, 30) AS n
             """
         )
@@ -297,3 +305,42 @@ def test_the_last_night_is_found_at_once_after_years(conn: Connection) -> None:
         conn.execute(sa.text("SET LOCAL statement_timeout = '5s'"))
         assert len(anomalies.query(conn)) == 60
         conn.execute(sa.text("ANALYZE loganalyzer.scorings, loganalyzer.anomalies"))
+
+
+def test_a_comparison_lies_beside_the_night_and_changes_nothing_of_it(conn: Connection) -> None:
+    anomalies.replace_interval(conn, scoring(), THREE)
+    before, shown = table(conn), anomalies.query(conn)
+    other = replace(scoring(version="2"), is_comparison=True, scored_at=MONDAY + 9 * DAY)
+    anomalies.replace_interval(conn, other, [anomaly("w9")])
+    assert before < table(conn)
+    assert anomalies.query(conn) == shown
+    # To compare a night with what judged it leaves it judged.
+    again = replace(scoring(), is_comparison=True, scored_at=MONDAY + 10 * DAY)
+    anomalies.replace_interval(conn, again, THREE)
+    assert anomalies.query(conn) == shown
+    # And a version that was compared may judge the night later on.
+    official = replace(other, is_comparison=False, scored_at=MONDAY + 11 * DAY)
+    anomalies.replace_interval(conn, official, [anomaly("w9")])
+    assert [row["model_version"] for row in anomalies.query(conn)] == ["2"]
+
+
+def test_each_catalogue_keeps_what_was_said_with_it(conn: Connection) -> None:
+    anomalies.replace_interval(conn, scoring(), THREE)
+    later = replace(scoring(), catalogue_version=7, scored_at=MONDAY + 9 * DAY)
+    anomalies.replace_interval(conn, later, [anomaly("w1")])
+    assert len(table(conn)) == 4
+    assert len(anomalies.query(conn)) == 1
+
+
+def test_old_months_are_dropped_and_later_ones_stay(conn: Connection) -> None:
+    for months in (0, 1, 2):
+        start = MONDAY + months * 31 * DAY
+        anomalies.replace_interval(conn, scoring(start=start), [anomaly(at=start)])
+    last = MONDAY + 2 * 31 * DAY
+    assert anomalies.forget_before(conn, last) == ["anomalies_202603", "anomalies_202604"]
+    assert [row["night"] for row in anomalies.query(conn)] == [last]
+    assert anomalies.forget_before(conn, last) == []
+    # What was scored stays known, and a night of a dropped month may be scored again.
+    assert len(anomalies.scorings(conn, "disk")) == 3
+    anomalies.replace_interval(conn, scoring(), THREE)
+    assert len(table(conn)) == 4

@@ -90,6 +90,30 @@ def test_rows_outlive_the_way_up_and_parts_of_several_objects_do_not_bar_the_way
         assert relations(conn) == set()
 
 
+def test_anomalies_outlive_their_way_into_months_and_back(empty_database: str) -> None:
+    scored = "INSERT INTO loganalyzer.scorings VALUES ('s', '2026-01-31', '2026-02-01', 'm', '1',"
+    scored += " 'novelty', 1, 1, 1, 3, now())"
+    found = "INSERT INTO loganalyzer.anomalies VALUES ('s', '2026-01-31', '2026-02-01', 'm', '1',"
+    found += " 'w', NULL, now(), now(), 4, 3, 'high', 'odd', '[]', '[]', 'novelty', 1)"
+    rows = sa.text("SELECT count(*) FROM loganalyzer.last_night WHERE reason = 'odd'")
+    db.migrate(empty_database, "0007")
+    with connected(empty_database) as conn, conn.begin():
+        for statement in (scored, found):
+            conn.execute(sa.text(statement))
+    db.migrate(empty_database)
+    with connected(empty_database) as conn:
+        assert conn.scalar(rows) == 1
+        months = (
+            "SELECT relname FROM pg_class WHERE relnamespace = 'loganalyzer_months'::regnamespace"
+        )
+        months += " AND relkind = 'r'"
+        assert conn.scalars(sa.text(months)).all() == ["anomalies_202601"]
+    db.migrate(empty_database, "0007")
+    with connected(empty_database) as conn:
+        assert conn.scalar(rows) == 1
+    db.migrate(empty_database, "base")
+
+
 def test_migrating_again_changes_nothing(empty_database: str) -> None:
     db.migrate(empty_database)
     with connected(empty_database) as conn:
@@ -104,7 +128,7 @@ def test_several_at_once_migrate_one_after_the_other(empty_database: str) -> Non
         assert list(pool.map(db.migrate, [empty_database] * 4)) == [None] * 4
 
 
-@pytest.mark.parametrize("kind", ["r", "v"], ids=["tables", "views"])
+@pytest.mark.parametrize("kind", ["r", "p", "v"], ids=["tables", "partitioned", "views"])
 def test_every_relation_and_column_says_what_it_holds(conn: sa.Connection, kind: str) -> None:
     silent = sa.text(
         f"""

@@ -96,7 +96,7 @@ def flag(conn: Connection, night: datetime, keys: list[str | None], version: str
     """Alerts at noon of a night, half an hour long: of sessions, or of a rate where there is no
     key."""
     scoring = Scoring(
-        "disk", night, night + DAY, "model", version, "novelty", 100, 1000, len(keys), 3.0, night
+        "disk", night, night + DAY, "model", version, 0, "novelty", 100, 1000, len(keys), 3.0, night
     )
     noon = night + 12 * HOUR
     rows = [
@@ -113,6 +113,8 @@ def flag(conn: Connection, night: datetime, keys: list[str | None], version: str
             lines=[],
             events=7,
             detector="novelty" if key else "rate",
+            signature="new:ab12",
+            sequence=[],
         )
         for key in keys
     ]

@@ -1,0 +1,52 @@
+"""
+### Keep house: forget the anomalies of long ago
+
+On the first of each month at 05:00 UTC. Anomalies lie in months, and a month that ended longer ago
+than `months_kept` is dropped whole. What was scored when, incidents, feedback and labels stay.
+
+*By hand:* trigger it with another number of months.
+
+*If it fails:* nothing is lost but room on the disk. Clear the red task.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
+
+from include.dag_defaults import DEFAULTS
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 5 1 * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    dagrun_timeout=timedelta(hours=1),
+    params={
+        "months_kept": Param(
+            24,
+            type="integer",
+            minimum=1,
+            maximum=1200,
+            title="Months kept",
+            description="Anomalies of so many whole months before the present one stay.",
+        ),
+    },
+    tags=["loganalyzer", "upkeep"],
+    doc_md=__doc__,
+)
+def keep_house():
+    @task
+    def drop_old_months(params: dict, **context) -> list[str]:
+        from include.database import anomalies
+        from include.intervals import moment_of, months_before
+        from include.workspace import open_workspace
+
+        kept_from = months_before(moment_of(context), params["months_kept"])
+        with open_workspace().engine.begin() as conn:
+            return anomalies.forget_before(conn, kept_from)
+
+    drop_old_months()
+
+
+keep_house()
