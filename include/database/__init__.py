@@ -5,8 +5,10 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+- mute, confirm, or change who may do what? `feedback.py`, and the migration `0011_feedback.py`.
 - see what the gate said of a challenger? `promotions.py`.
 - read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
+- know what the judgement of a night rests on? `coverage.py`.
 - see what a challenger would have flagged? `shadows.py`.
 - change how the rows of an interval are replaced? `replacing.py`.
 """

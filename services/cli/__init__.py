@@ -3,10 +3,12 @@
 Where do I go to…
 - start and stop the embedded stack? `stack.py`.
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
-- read anomalies? `anomalies.py`. See what monitoring measured? `monitor.py`.
+- read anomalies? `anomalies.py`. See what a night rests on? `coverage.py`.
+- see what monitoring measured? `monitor.py`.
 - see what the gate said, or roll back? `promotions.py`.
 - see what a challenger judges otherwise? `disagreements.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
+- say what is real and what a false alarm? `feedback.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - measure detectors on files? `evaluate.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
@@ -18,9 +20,11 @@ import typer
 
 from services.cli import (
     anomalies,
+    coverage,
     demo,
     disagreements,
     evaluate,
+    feedback,
     labels,
     monitor,
     pipeline,
@@ -39,8 +43,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stack, demo, pipeline, promotions, anomalies, disagreements, monitor, evaluate):
+for module in (
+    stack,
+    demo,
+    pipeline,
+    promotions,
+    anomalies,
+    coverage,
+    disagreements,
+    monitor,
+    evaluate,
+):
     module.register(app)
 app.add_typer(sources.app)
 app.add_typer(templates.app)
 app.add_typer(labels.app)
+app.add_typer(feedback.app)

@@ -61,6 +61,7 @@ def fail(message: str, code: Exit = Exit.FAILED) -> NoReturn:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Errors that a user can do something about, as a message and an exit code."""
+    from include.database.feedback import InvalidFeedback
     from include.database.labels import InvalidLabels
     from include.sources import InvalidSource
     from services.airflow_api import AirflowError
@@ -70,7 +71,7 @@ def told_errors() -> Iterator[None]:
         yield
     except StackError as error:
         fail(str(error), Exit.NOT_RUNNING)
-    except (InvalidLabels, InvalidSource) as error:
+    except (InvalidFeedback, InvalidLabels, InvalidSource) as error:
         fail(str(error), Exit.USAGE)
     except AirflowError as error:
         fail(str(error))

@@ -1,0 +1,618 @@
+"""What people say of anomalies mutes or confirms them, and roles say who may do what."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+SCHEMA = "loganalyzer"
+WRITER, ANALYST = "loganalyzer_writer", "loganalyzer_analyst"
+VERDICT = (
+    "true: a real anomaly; false: a false alarm, which mutes its kind; expected: mutes it for a "
+    "time; withdrawn: takes an earlier row back"
+)
+# A signature is `kind:template|kind:template>template`, sorted.
+NAMED = "regexp_split_to_array(a.signature, '[|:>]')"
+SPEAKS = "(l.starts_at IS NULL OR l.starts_at <= a.window_end AND l.ends_at > a.window_start)"
+
+IN_FORCE = f"""
+CREATE VIEW {SCHEMA}.feedback_in_force AS
+SELECT feedback_id, source, verdict, signature, template_id, incident_id, window_id, first_night,
+       until, author, reason, given_at
+FROM {SCHEMA}.feedback AS f
+WHERE verdict <> 'withdrawn'
+  AND NOT EXISTS (SELECT FROM {SCHEMA}.feedback AS w WHERE w.withdraws = f.feedback_id)
+"""
+# Anomalies from before there were signatures have an empty one, which is no kind.
+CURRENT = f"""
+CREATE OR REPLACE VIEW {SCHEMA}.current_anomalies AS
+SELECT a.*, said.muted_by
+FROM {SCHEMA}.anomalies AS a
+JOIN {SCHEMA}.latest_scorings
+    USING (source, interval_start, interval_end, model_name, model_version, catalogue_version)
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN f.verdict <> 'true' THEN f.feedback_id END AS muted_by
+    FROM {SCHEMA}.feedback_in_force AS f
+    WHERE f.source = a.source AND f.first_night <= a.interval_start
+      AND (f.until IS NULL OR a.window_start < f.until)
+      AND (f.signature = a.signature AND (a.signature <> '' OR f.window_id = a.window_id)
+           OR f.template_id = ANY ({NAMED}))
+    ORDER BY f.feedback_id DESC LIMIT 1
+) AS said ON true
+"""
+CURRENT_BEFORE = f"""
+CREATE OR REPLACE VIEW {SCHEMA}.current_anomalies AS
+SELECT a.*, NULL::bigint AS muted_by
+FROM {SCHEMA}.anomalies AS a
+JOIN {SCHEMA}.latest_scorings
+    USING (source, interval_start, interval_end, model_name, model_version, catalogue_version)
+"""
+# Labels of sessions and of intervals are asked for apart: the index finds each of them. Of rates
+# they say nothing, as these are judged beside the windows.
+JUDGED = f"""
+CREATE VIEW {SCHEMA}.judged_anomalies AS
+SELECT a.source, a.interval_start AS night, a.window_id, a.session_key AS session,
+       a.window_start AS time, a.signature, a.muted_by, told.is_anomalous
+FROM {SCHEMA}.current_anomalies AS a CROSS JOIN LATERAL (
+    SELECT bool_or(is_anomalous) AS is_anomalous FROM (
+        SELECT is_anomalous FROM {SCHEMA}.labels AS l
+        WHERE l.source = a.source AND l.session_key = a.session_key AND {SPEAKS}
+          AND a.detector <> 'rate'
+        UNION ALL
+        SELECT is_anomalous FROM {SCHEMA}.labels AS l
+        WHERE l.source = a.source AND l.session_key IS NULL AND {SPEAKS} AND a.detector <> 'rate'
+        UNION ALL (
+            SELECT verdict = 'true' FROM {SCHEMA}.feedback_in_force AS f
+            WHERE f.source = a.source AND f.window_id = a.window_id AND verdict <> 'expected'
+            ORDER BY feedback_id DESC LIMIT 1
+        )
+    ) AS said
+) AS told
+"""
+MUTED = f"""
+CREATE VIEW {SCHEMA}.muted_anomalies AS
+SELECT f.source, f.author, f.verdict, f.reason, f.until, f.given_at, f.feedback_id,
+       count(a.window_id) AS anomalies, min(a.interval_start) AS first_hidden_night,
+       max(a.interval_start) AS last_hidden_night
+FROM {SCHEMA}.feedback_in_force AS f
+LEFT JOIN {SCHEMA}.current_anomalies AS a ON a.muted_by = f.feedback_id
+WHERE f.verdict <> 'true'
+GROUP BY f.source, f.author, f.verdict, f.reason, f.until, f.given_at, f.feedback_id
+ORDER BY anomalies DESC, f.feedback_id
+"""
+NOISY = f"""
+CREATE VIEW {SCHEMA}.noisy_templates AS
+SELECT a.source, t.template_id, t.text, t.name, count(*) AS anomalies,
+       count(*) FILTER (WHERE NOT is_anomalous) AS judged_false,
+       count(*) FILTER (WHERE is_anomalous) AS judged_true,
+       count(a.muted_by) AS muted,
+       count(*) FILTER (WHERE NOT is_anomalous OR muted_by IS NOT NULL)::double precision
+           / count(*) AS noisy_share
+FROM {SCHEMA}.judged_anomalies AS a
+CROSS JOIN LATERAL (SELECT DISTINCT unnest({NAMED})) AS named (template_id)
+JOIN {SCHEMA}.template_catalogue AS t
+    ON t.template_id = named.template_id AND t.source = a.source
+GROUP BY a.source, t.template_id
+HAVING bool_or(NOT is_anomalous OR muted_by IS NOT NULL)
+ORDER BY count(*) FILTER (WHERE NOT is_anomalous OR muted_by IS NOT NULL) DESC, t.template_id
+"""
+HEALTH = f"""
+CREATE VIEW {SCHEMA}.source_health AS
+WITH ingests AS (
+    SELECT source, max(ingested_at) AS last_ingest_at, max(last_event_utc) AS last_event_utc
+    FROM {SCHEMA}.events_ledger GROUP BY source
+), shares AS (
+    SELECT o.source, sum(lines_quarantined)::double precision / nullif(sum(lines_read), 0)
+        AS quarantined_share
+    FROM {SCHEMA}.events_ledger AS o JOIN ingests AS i USING (source)
+    WHERE o.ingested_at > i.last_ingest_at - interval '1 day' GROUP BY o.source
+), nights AS (
+    SELECT DISTINCT ON (source) source, interval_start, interval_end, scored_at, windows,
+           model_name, model_version
+    FROM {SCHEMA}.latest_scorings ORDER BY source, interval_start DESC, interval_end DESC
+), found AS (
+    SELECT source, interval_start, interval_end, count(*) FILTER (WHERE muted_by IS NULL)
+        AS anomalies, count(muted_by) AS muted
+    FROM {SCHEMA}.current_anomalies JOIN nights USING (source, interval_start, interval_end)
+    GROUP BY source, interval_start, interval_end
+), measured AS (
+    SELECT source, day, string_agg(measure || ': ' || reason, '; ' ORDER BY measure)
+        FILTER (WHERE is_past) AS past_bounds
+    FROM {SCHEMA}.monitoring
+    JOIN (SELECT source, max(day) AS day FROM {SCHEMA}.monitoring GROUP BY source) AS newest
+        USING (source, day)
+    GROUP BY source, day
+)
+SELECT source, last_ingest_at, last_event_utc, quarantined_share, interval_start AS last_night,
+       scored_at, windows, coalesce(anomalies, 0) AS anomalies, coalesce(muted, 0) AS muted,
+       model_name, model_version, day AS measured_day, past_bounds
+FROM ingests
+FULL JOIN shares USING (source)
+FULL JOIN nights USING (source)
+LEFT JOIN found USING (source, interval_start, interval_end)
+LEFT JOIN measured USING (source)
+ORDER BY source
+"""
+SOURCE = "Name of the log source"
+# definition, meaning, what each column holds
+VIEWS = {
+    "feedback_in_force": (
+        IN_FORCE,
+        "What people say of anomalies, without what was withdrawn",
+        {
+            "feedback_id": "Row number, in order of time",
+            "source": SOURCE,
+            "verdict": "true, false or expected, see feedback",
+            "signature": "The kind of anomaly that it speaks of",
+            "template_id": "or the template: it speaks of every anomaly whose kind names it",
+            "incident_id": "The incident that it was said of",
+            "window_id": "The anomaly that it was said of",
+            "first_night": "It holds for intervals that start at this or later",
+            "until": "and for windows that start before this; null for always",
+            "author": "Who says so",
+            "reason": "Why",
+            "given_at": "When",
+        },
+    ),
+    "judged_anomalies": (
+        JUDGED,
+        "The anomalies of the newest scoring of each source and interval, and what people say of "
+        "them in labels and feedback",
+        {
+            "source": SOURCE,
+            "night": "Start of the scored interval",
+            "window_id": "The window",
+            "session": "The session, where windows are sessions",
+            "time": "First event of the window, or start of its time",
+            "signature": "Its kind, see anomalies",
+            "muted_by": "The feedback that keeps it from alerting; null where none does",
+            "is_anomalous": "True where anybody says so, false where people say that it is normal, "
+            "null where nobody has judged it",
+        },
+    ),
+    "muted_anomalies": (
+        MUTED,
+        "Each mute in force, and how much it has hidden",
+        {
+            "source": SOURCE,
+            "author": "Who muted",
+            "verdict": "false or expected",
+            "reason": "Why",
+            "until": "It mutes windows that start before this; null for always",
+            "given_at": "When it was said",
+            "feedback_id": "The feedback, for withdraw_feedback",
+            "anomalies": "Anomalies that it hides",
+            "first_hidden_night": "The earliest night with one of them",
+            "last_hidden_night": "The latest",
+        },
+    ),
+    "noisy_templates": (
+        NOISY,
+        "Templates that are named in anomalies which people call false, or have muted; the worst "
+        "first",
+        {
+            "source": SOURCE,
+            "template_id": "Hash of source and first text",
+            "text": "For people: variable parts as <*>",
+            "name": "What people call it",
+            "anomalies": "Anomalies whose kind names it",
+            "judged_false": "Of these, called normal in labels or feedback",
+            "judged_true": "Of these, called anomalous",
+            "muted": "Of these, muted",
+            "noisy_share": "Share of them that is called normal or muted, or both",
+        },
+    ),
+    "source_health": (
+        HEALTH,
+        "How each source is, in a row: what came in, what was scored, what monitoring says",
+        {
+            "source": SOURCE,
+            "last_ingest_at": "When an object of it was last read",
+            "last_event_utc": "Its latest event time",
+            "quarantined_share": "Of the lines read in the day up to the last ingest, the share "
+            "that did not parse",
+            "last_night": "Start of the newest scored interval",
+            "scored_at": "When that was scored",
+            "windows": "Windows judged in it",
+            "anomalies": "Anomalies in it, without muted ones",
+            "muted": "Muted anomalies in it",
+            "model_name": "The model that scored it",
+            "model_version": "and its version",
+            "measured_day": "The last day that monitoring measured",
+            "past_bounds": "The measures of that day which are past their bounds, with the reason; "
+            "null where none is",
+        },
+    ),
+}
+
+# The anomalies that a person speaks of, one row each; of a template one row without a window.
+SUBJECTS = f"""
+CREATE FUNCTION {SCHEMA}.feedback_subjects(
+    source text, window_id text, incident_id text, template_id text
+) RETURNS TABLE (
+    of_source text, of_signature text, of_template text, first_night timestamptz,
+    of_window text, session_key text, window_start timestamptz, window_end timestamptz,
+    detector text
+) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF num_nonnulls(
+        feedback_subjects.window_id, feedback_subjects.incident_id, feedback_subjects.template_id
+    ) <> 1 THEN
+        RAISE EXCEPTION 'name one of window_id, incident_id and template_id'
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF feedback_subjects.incident_id IS NOT NULL THEN
+        RETURN QUERY SELECT a.source, a.signature, NULL::text, a.interval_start,
+                   a.window_id, a.session_key, a.window_start, a.window_end, a.detector
+            FROM {SCHEMA}.anomalies AS a
+            JOIN {SCHEMA}.incident_anomalies AS i USING (
+                source, interval_start, interval_end, model_name, model_version,
+                catalogue_version, window_id
+            )
+            WHERE i.incident_id = feedback_subjects.incident_id;
+    ELSIF feedback_subjects.source IS NULL THEN
+        RAISE EXCEPTION 'name the source' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF feedback_subjects.window_id IS NOT NULL THEN
+        RETURN QUERY SELECT a.source, a.signature, NULL::text, a.interval_start,
+                   a.window_id, a.session_key, a.window_start, a.window_end, a.detector
+            FROM {SCHEMA}.current_anomalies AS a
+            WHERE a.source = feedback_subjects.source
+              AND a.window_id = feedback_subjects.window_id
+            ORDER BY a.interval_start DESC LIMIT 1;
+    ELSE
+        RETURN QUERY SELECT t.source, NULL::text, t.template_id, coalesce(
+                   (SELECT max(s.interval_start) FROM {SCHEMA}.latest_scorings AS s
+                    WHERE s.source = t.source), now()),
+                   NULL::text, NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::text
+            FROM {SCHEMA}.template_catalogue AS t
+            WHERE t.source = feedback_subjects.source
+              AND t.template_id = feedback_subjects.template_id;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no % %', CASE
+                WHEN feedback_subjects.window_id IS NOT NULL THEN 'anomaly'
+                WHEN feedback_subjects.incident_id IS NOT NULL THEN 'incident'
+                ELSE 'template' END,
+            coalesce(feedback_subjects.window_id, feedback_subjects.incident_id,
+                     feedback_subjects.template_id)
+            || coalesce(' of ' || feedback_subjects.source, '')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END $$
+"""
+WOULD_HIDE = f"""
+CREATE FUNCTION {SCHEMA}.would_hide(
+    source text DEFAULT NULL, window_id text DEFAULT NULL, incident_id text DEFAULT NULL,
+    template_id text DEFAULT NULL, nights integer DEFAULT 30,
+    OUT anomalies bigint, OUT confirmed bigint, OUT told text
+) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT count(*), count(*) FILTER (WHERE a.is_anomalous) INTO anomalies, confirmed
+    FROM {SCHEMA}.judged_anomalies AS a
+    WHERE a.muted_by IS NULL
+      AND a.night > (
+          SELECT max(s.interval_start) FROM {SCHEMA}.latest_scorings AS s
+          WHERE s.source = a.source
+      ) - make_interval(days => nights)
+      AND EXISTS (
+          SELECT FROM {SCHEMA}.feedback_subjects(
+              would_hide.source, would_hide.window_id, would_hide.incident_id,
+              would_hide.template_id
+          ) AS f
+          WHERE f.of_source = a.source AND (
+              f.of_signature = a.signature AND (a.signature <> '' OR f.of_window = a.window_id)
+              OR f.of_template = ANY ({NAMED})
+          )
+      );
+    told := format(
+        '%s %s of the last %s nights, %s confirmed', anomalies,
+        CASE anomalies WHEN 1 THEN 'anomaly' ELSE 'anomalies' END, nights,
+        CASE confirmed WHEN 0 THEN 'none' ELSE confirmed::text END
+    );
+END $$
+"""
+# A label that is there already with the same verdict keeps its author, reason and time, and a
+# golden incident stays one, as in include/database/labels.py.
+GIVE = f"""
+CREATE FUNCTION {SCHEMA}.give_feedback(
+    verdict text, reason text, source text DEFAULT NULL, window_id text DEFAULT NULL,
+    incident_id text DEFAULT NULL, template_id text DEFAULT NULL,
+    until timestamptz DEFAULT NULL, author text DEFAULT session_user
+) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    golden text;
+    moment timestamptz := clock_timestamp();
+BEGIN
+    IF coalesce(give_feedback.verdict, '') NOT IN ('true', 'false', 'expected') THEN
+        RAISE EXCEPTION 'no verdict %: expected true, false or expected',
+            coalesce(quote_literal(give_feedback.verdict), 'at all')
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF (give_feedback.verdict = 'expected') <> (give_feedback.until IS NOT NULL) THEN
+        RAISE EXCEPTION 'say until when it is expected, and only then'
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF coalesce(btrim(give_feedback.reason), '') = ''
+        OR coalesce(btrim(give_feedback.author), '') = '' THEN
+        RAISE EXCEPTION 'a reason and an author are needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF give_feedback.verdict = 'false' THEN
+        SELECT coalesce(a.session_key, a.of_window) INTO golden
+        FROM {SCHEMA}.feedback_subjects(
+            give_feedback.source, give_feedback.window_id, give_feedback.incident_id,
+            give_feedback.template_id
+        ) AS a
+        JOIN {SCHEMA}.labels AS l ON l.source = a.of_source AND l.golden
+            AND (l.session_key IS NULL OR l.session_key = a.session_key) AND {SPEAKS}
+        WHERE a.detector <> 'rate' LIMIT 1;
+        IF golden IS NOT NULL THEN
+            RAISE EXCEPTION '% is a golden incident and cannot be called false: where it was '
+                'confirmed by mistake, set golden to false in the table {SCHEMA}.labels first',
+                golden USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END IF;
+    IF give_feedback.verdict <> 'true' THEN
+        RAISE NOTICE 'this mutes what would have hidden %', (
+            SELECT told FROM {SCHEMA}.would_hide(
+                give_feedback.source, give_feedback.window_id, give_feedback.incident_id,
+                give_feedback.template_id
+            )
+        );
+    END IF;
+    IF give_feedback.verdict <> 'expected' THEN
+        INSERT INTO {SCHEMA}.labels AS l
+            (source, session_key, starts_at, ends_at, is_anomalous, author, reason, imported_at)
+        SELECT DISTINCT a.of_source, a.session_key,
+               CASE WHEN a.session_key IS NULL THEN a.window_start END,
+               CASE WHEN a.session_key IS NULL THEN a.window_end + interval '1 microsecond' END,
+               give_feedback.verdict = 'true', give_feedback.author, give_feedback.reason, moment
+        FROM {SCHEMA}.feedback_subjects(
+            give_feedback.source, give_feedback.window_id, give_feedback.incident_id,
+            give_feedback.template_id
+        ) AS a
+        WHERE a.detector <> 'rate'
+        ON CONFLICT (source, session_key, starts_at, ends_at) DO UPDATE SET
+            is_anomalous = EXCLUDED.is_anomalous, author = EXCLUDED.author,
+            reason = EXCLUDED.reason, imported_at = moment
+        WHERE l.is_anomalous <> EXCLUDED.is_anomalous;
+    END IF;
+    RETURN QUERY INSERT INTO {SCHEMA}.feedback (
+        source, verdict, signature, template_id, incident_id, window_id, first_night, until,
+        author, reason, login, given_at
+    )
+    SELECT s.of_source, give_feedback.verdict, s.of_signature, s.of_template,
+           give_feedback.incident_id, give_feedback.window_id, min(s.first_night),
+           give_feedback.until, give_feedback.author, give_feedback.reason, session_user,
+           moment
+    FROM {SCHEMA}.feedback_subjects(
+        give_feedback.source, give_feedback.window_id, give_feedback.incident_id,
+        give_feedback.template_id
+    ) AS s
+    GROUP BY s.of_source, s.of_signature, s.of_template
+    ORDER BY s.of_source, s.of_signature
+    RETURNING feedback_id;
+END $$
+"""
+# What was said in one stroke has one moment, author and reason, and so have the labels of it.
+WITHDRAW = f"""
+CREATE FUNCTION {SCHEMA}.withdraw_feedback(
+    feedback_id bigint, reason text, author text DEFAULT session_user
+) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE said {SCHEMA}.feedback_in_force;
+BEGIN
+    IF coalesce(btrim(withdraw_feedback.reason), '') = ''
+        OR coalesce(btrim(withdraw_feedback.author), '') = '' THEN
+        RAISE EXCEPTION 'a reason and an author are needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- Two who withdraw the same wait for each other, and the second finds nothing.
+    LOCK TABLE {SCHEMA}.feedback IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO said FROM {SCHEMA}.feedback_in_force AS f
+    WHERE f.feedback_id = withdraw_feedback.feedback_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no feedback % is in force', withdraw_feedback.feedback_id
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    DELETE FROM {SCHEMA}.labels AS l
+    WHERE NOT l.golden AND l.imported_at = said.given_at AND l.author = said.author
+      AND l.reason = said.reason AND l.is_anomalous = (said.verdict = 'true')
+      AND said.template_id IS NULL;
+    RETURN QUERY INSERT INTO {SCHEMA}.feedback (
+        source, verdict, signature, template_id, incident_id, window_id, first_night, withdraws,
+        author, reason, login
+    )
+    SELECT f.source, 'withdrawn', f.signature, f.template_id, f.incident_id, f.window_id,
+           f.first_night, f.feedback_id, withdraw_feedback.author, withdraw_feedback.reason,
+           session_user
+    FROM {SCHEMA}.feedback_in_force AS f
+    WHERE f.feedback_id = said.feedback_id
+       OR f.incident_id = said.incident_id AND f.given_at = said.given_at
+    ORDER BY f.feedback_id
+    RETURNING feedback_id;
+END $$
+"""
+# Later migrations call it again, for what they have made.
+GRANT_ROLES = f"""
+CREATE FUNCTION {SCHEMA}.grant_roles() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE relation regclass;
+BEGIN
+    REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} FROM PUBLIC;
+    GRANT USAGE ON SCHEMA {SCHEMA} TO {WRITER}, {ANALYST};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {WRITER};
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {WRITER};
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO {WRITER};
+    REVOKE INSERT, UPDATE, DELETE ON {SCHEMA}.feedback, {SCHEMA}.alembic_version FROM {WRITER};
+    REVOKE EXECUTE ON FUNCTION {SCHEMA}.grant_roles FROM {WRITER};
+    FOR relation IN
+        SELECT oid FROM pg_class WHERE relnamespace = '{SCHEMA}'::regnamespace AND relkind = 'v'
+    LOOP
+        EXECUTE format('GRANT SELECT ON %s TO {ANALYST}', relation);
+    END LOOP;
+    GRANT EXECUTE ON FUNCTION {SCHEMA}.give_feedback, {SCHEMA}.would_hide,
+        {SCHEMA}.withdraw_feedback TO {ANALYST};
+END $$
+"""
+FUNCTIONS = {
+    "feedback_subjects": (SUBJECTS, "The anomalies that a feedback speaks of"),
+    "would_hide": (
+        WOULD_HIDE,
+        "What a mute would have hidden in the last nights of its sources, and how many of these "
+        "people have confirmed",
+    ),
+    "give_feedback": (
+        GIVE,
+        "Say of an anomaly, an incident or a template: true, false, or expected until a time; the "
+        "rows of feedback that this makes",
+    ),
+    "withdraw_feedback": (
+        WITHDRAW,
+        "Take feedback back, and the labels that it made; the rows of feedback that this makes",
+    ),
+    "grant_roles": (
+        GRANT_ROLES,
+        "Give the roles {writer} and {analyst} what they may have; after roles were made, or "
+        "tables or views".format(writer=WRITER, analyst=ANALYST),
+    ),
+}
+# A migration may run as a role that cannot make others: then whoever can makes them before or
+# after. Several databases of a cluster share them.
+ROLES = f"""
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['{WRITER}', '{ANALYST}'] LOOP
+        IF to_regrole(name) IS NULL THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        END IF;
+    END LOOP;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE WARNING 'the roles {WRITER} and {ANALYST} are missing, and % may not make them: let '
+            'a role that may run CREATE ROLE for both, and then call {SCHEMA}.grant_roles() as %',
+            current_user, current_user;
+END $$
+"""
+GRANTS = f"""
+DO $$
+BEGIN
+    IF to_regrole('{WRITER}') IS NOT NULL AND to_regrole('{ANALYST}') IS NOT NULL THEN
+        PERFORM {SCHEMA}.grant_roles();
+    END IF;
+END $$
+"""
+REVOKES = f"""
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['{WRITER}', '{ANALYST}'] LOOP
+        CONTINUE WHEN to_regrole(name) IS NULL;
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {SCHEMA} FROM %I', name);
+        EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA {SCHEMA} FROM %I', name);
+        EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {SCHEMA} FROM %I', name);
+        EXECUTE format('REVOKE ALL ON SCHEMA {SCHEMA} FROM %I', name);
+    END LOOP;
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO PUBLIC;
+END $$
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "feedback",
+        sa.Column(
+            "feedback_id",
+            sa.BigInteger(),
+            sa.Identity(),
+            nullable=False,
+            comment="Row number, in order of time",
+        ),
+        _text("source", SOURCE),
+        _text("verdict", VERDICT),
+        _text("signature", "The kind of anomaly that it speaks of", nullable=True),
+        _text(
+            "template_id",
+            "or the template: it speaks of every anomaly whose kind names it",
+            nullable=True,
+        ),
+        _text(
+            "incident_id",
+            "The incident that it was said of, which has a row for each source and kind",
+            nullable=True,
+        ),
+        _text("window_id", "The anomaly that it was said of", nullable=True),
+        _moment("first_night", "It holds for intervals that start at this or later"),
+        _moment(
+            "until", "and for windows that start before this; null for always", nullable=True
+        ),
+        sa.Column(
+            "withdraws", sa.BigInteger(), nullable=True, comment="The row that it takes back"
+        ),
+        _text("author", "Who says so"),
+        _text("reason", "Why"),
+        _text("login", "The role in Postgres that it was said by"),
+        _moment("given_at", "When", server_default=sa.text("now()")),
+        sa.CheckConstraint(
+            "verdict IN ('true', 'false', 'expected', 'withdrawn')",
+            name=op.f("ck_feedback_verdict"),
+        ),
+        sa.CheckConstraint(
+            "(verdict = 'expected') = (until IS NOT NULL)", name=op.f("ck_feedback_until")
+        ),
+        sa.CheckConstraint(
+            "(verdict = 'withdrawn') = (withdraws IS NOT NULL)", name=op.f("ck_feedback_withdraws")
+        ),
+        sa.CheckConstraint(
+            "(signature IS NULL) <> (template_id IS NULL)", name=op.f("ck_feedback_subject")
+        ),
+        sa.ForeignKeyConstraint(
+            ["withdraws"],
+            [f"{SCHEMA}.feedback.feedback_id"],
+            name=op.f("fk_feedback_withdraws"),
+        ),
+        sa.PrimaryKeyConstraint("feedback_id", name=op.f("pk_feedback")),
+        sa.UniqueConstraint("withdraws", name=op.f("uq_feedback_withdraws")),
+        schema=SCHEMA,
+        comment="What people say of anomalies, incidents and templates; rows are only ever added",
+    )
+    op.create_index(
+        op.f("ix_feedback_source_signature"), "feedback", ["source", "signature"], schema=SCHEMA
+    )
+    for view, (definition, meaning, columns) in VIEWS.items():
+        if view == "judged_anomalies":
+            op.execute(CURRENT)
+        op.execute(definition)
+        op.execute(f"COMMENT ON VIEW {SCHEMA}.{view} IS '{meaning}'")
+        for name, of_column in columns.items():
+            op.execute(f"COMMENT ON COLUMN {SCHEMA}.{view}.{name} IS '{of_column}'")
+    for function, (definition, meaning) in FUNCTIONS.items():
+        op.execute(definition)
+        op.execute(f"COMMENT ON FUNCTION {SCHEMA}.{function} IS '{meaning}'")
+    op.execute(ROLES)
+    op.execute(GRANTS)
+
+
+def downgrade() -> None:
+    op.execute(REVOKES)
+    for function in reversed(FUNCTIONS):
+        op.execute(f"DROP FUNCTION {SCHEMA}.{function}")
+    for view in reversed(VIEWS):
+        if view == "feedback_in_force":
+            op.execute(CURRENT_BEFORE)
+        op.execute(f"DROP VIEW {SCHEMA}.{view}")
+    op.drop_table("feedback", schema=SCHEMA)
+
+
+def _text(name: str, comment: str, *, nullable: bool = False) -> sa.Column:
+    return sa.Column(name, sa.Text(), nullable=nullable, comment=comment)
+
+
+def _moment(name: str, comment: str, *, nullable: bool = False, **options: object) -> sa.Column:
+    return sa.Column(
+        name, sa.DateTime(timezone=True), nullable=nullable, comment=comment, **options
+    )
