@@ -1,7 +1,8 @@
 """
 ### Score: the windows that closed yesterday, judged by the champion
 
-Every night at 02:30 UTC, for the UTC day before. Each source is judged by its champion; a source
+Every night at 02:30 UTC, for the UTC day before, and again for nights of the last thirty days that
+lines have come late for. What each rests on is a row of `loganalyzer.coverage`. Each source is judged by its champion; a source
 without one is judged by novelty against its own last thirty days. The anomalies are rows in
 Postgres, one transaction for each source and day.
 
@@ -65,16 +66,11 @@ DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
 def score_nightly():
     @task
     def plan_nights(params: dict, **context) -> list[dict]:
-        from include.intervals import moment_of, nights
+        from include.intervals import moment_of
+        from include.nights import plan
         from include.workspace import open_workspace
 
-        if params["model_version"] and not params["source"]:
-            raise ValueError("a model version is that of one source: choose the source too")
-        return [
-            {"source": source.name, "start": start.isoformat(), "end": end.isoformat()}
-            for source in open_workspace().chosen(params["source"])
-            for start, end in nights(params, moment_of(context))
-        ]
+        return plan(open_workspace(), params, moment_of(context))
 
     @task(outlets=[ANOMALIES], map_index_template=NAME_OF_NIGHT)
     def score(night: dict, params: dict) -> dict:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from include import tracking
-from include.database import anomalies, catalogue, ledger, shadows
+from include.database import anomalies, catalogue, coverage, ledger, shadows
 from include.lake.events import read_windows
 from include.sources import LogSource
 from include.workspace import Workspace
@@ -61,8 +61,10 @@ def score_interval(
     differs, nothing is written.
     """
     with workspace.engine.connect() as conn:
-        # Before the windows: templates that come in meanwhile belong to the next scoring.
+        # Before the windows: what comes in meanwhile belongs to the next scoring.
         version_of_catalogue = catalogue.catalogue_version(conn, source.name)
+        lookback = source.windowing.rule.lookback
+        seen = coverage.objects_between(conn, source.name, start - lookback, end)
     client = tracking.connect(workspace.settings)
     if model_version is None:
         registered = tracking.champion(client, source.name)
@@ -96,7 +98,19 @@ def score_interval(
         texts = catalogue.template_texts(conn, source.name)
         rows = _window_rows(windows, judgement, texts, family) + _rate_rows(odd)
         anomalies.replace_interval(conn, scoring, rows)
+        if model_version is None:
+            judged = coverage.Judged(
+                scoring.windows, scoring.anomalies, _unseen_share(windows, registered), seen
+            )
+            coverage.record(conn, source.name, start, end, scoring.scored_at, judged)
     return scoring
+
+
+def _unseen_share(windows: Windows, registered: tracking.RegisteredModel | None) -> float | None:
+    if registered is None or not len(windows.events):
+        return None
+    known = windows.events["template_id"].is_in(registered.model.profile.vocabulary)
+    return 1 - float(known.mean())  # type: ignore[arg-type]
 
 
 def shadow_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:

@@ -341,6 +341,52 @@ class Anomaly(Table):
     )
 
 
+class Coverage(Table):
+    __tablename__ = "coverage"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('scored', 'partly', 'not_scored')", name="state"),
+        {"comment": "What the judgement of each source and night rests on"},
+    )
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    interval_start: Mapped[datetime] = column("The night: the interval to score", primary_key=True)
+    interval_end: Mapped[datetime] = column("and its end", primary_key=True)
+    objects_expected: Mapped[int | None] = column(
+        "Objects with events on a day, the median of the 28 days before; null where fewer than 7 "
+        "of them had any"
+    )
+    objects_arrived: Mapped[int] = column("Objects with events of the night")
+    objects_late: Mapped[int] = column("Of these, those that arrived after it was first scored")
+    objects_set_aside: Mapped[int] = column("Objects refused whole by the data checks that night")
+    lines_read: Mapped[int] = column("Lines of the objects whose first event is of the night")
+    events: Mapped[int] = column("Log records of the night")
+    lines_quarantined: Mapped[int] = column("Of the lines read, those that did not parse")
+    verdict: Mapped[str] = column(
+        "What the data checks say of these objects: passed, warned, refused (some), or unchecked"
+    )
+    unseen_share: Mapped[float | None] = column(
+        "Share of the judged events in templates that the model has never seen; null without a "
+        "model or events"
+    )
+    windows: Mapped[int] = column("Windows that were judged")
+    anomalies: Mapped[int] = column("Of these, those that were flagged")
+    state: Mapped[str] = column(
+        "scored: all that arrived was judged; partly: objects were set aside; not_scored"
+    )
+    reason: Mapped[str] = column("The same in words: no anomalies is not no logs")
+    objects_seen: Mapped[str] = column("Hash of the objects that the windows were made of")
+    first_scored_at: Mapped[datetime | None] = column("When it was scored for the first time")
+
+
+class Source(Table):
+    __tablename__ = "sources"
+    __table_args__ = ({"comment": "The log sources, as their files said last"},)
+    source: Mapped[str] = column("Name of the log source", primary_key=True)
+    prefix: Mapped[str] = column("Where its objects lie in the bucket of raw logs")
+    format: Mapped[str] = column("Preset of the line format, or custom")
+    windowing: Mapped[str] = column("session, time or count")
+    description: Mapped[str] = column("Its file, as YAML")
+
+
 class Measurement(Table):
     __tablename__ = "monitoring"
     __table_args__ = (
@@ -437,8 +483,7 @@ class Incident(Table):
         sa.CheckConstraint("severity IN ('low', 'medium', 'high', 'critical')", name="severity"),
         sa.CheckConstraint("state IN ('open', 'ongoing', 'resolved', 'expired')", name="state"),
         sa.CheckConstraint(
-            "(state = 'resolved') = (resolved_at IS NOT NULL) "
-            "AND num_nulls(resolved_by, resolved_at, resolved_reason, resolved_night) IN (0, 4)",
+            "num_nulls(resolved_by, resolved_at, resolved_reason, resolved_night) IN (0, 4)",
             name="resolved",
         ),
         sa.Index(None, "last_night"),
@@ -498,9 +543,7 @@ class IncidentAnomaly(Table):
 class Feedback(Table):
     __tablename__ = "feedback"
     __table_args__ = (
-        sa.CheckConstraint(
-            "verdict IN ('true', 'false', 'expected', 'withdrawn')", name="verdict"
-        ),
+        sa.CheckConstraint("verdict IN ('true', 'false', 'expected', 'withdrawn')", name="verdict"),
         sa.CheckConstraint("(verdict = 'expected') = (until IS NOT NULL)", name="until"),
         sa.CheckConstraint("(verdict = 'withdrawn') = (withdraws IS NOT NULL)", name="withdraws"),
         sa.CheckConstraint("(signature IS NULL) <> (template_id IS NULL)", name="subject"),
