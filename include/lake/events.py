@@ -56,10 +56,10 @@ def read_events(
     return pl.concat([with_numbers(empty), *frames])
 
 
-def messages_at(
-    workspace: Workspace, source: str, addresses: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], str]:
-    """The messages of published events, by the object key and line number where they start.
+def events_at(
+    workspace: Workspace, source: str, addresses: Sequence[tuple[str, int]], columns: Sequence[str]
+) -> pl.DataFrame:
+    """Columns of published events, with `object_key` and `line_number`, where they start.
 
     An address where no published event starts is left out.
     """
@@ -68,14 +68,26 @@ def messages_at(
     ).unique()
     with workspace.engine.connect() as conn:
         parts = ledger.parts_of_objects(conn, source, set(wanted["object_key"]))
+    stored = ["object_key", "line_number", *columns]
 
     def read(part: tuple[str, list[str]]) -> pl.DataFrame:
-        events = _read_part(workspace, *part, ["object_key", "line_number", "message"])
+        events = _read_part(workspace, *part, stored)
         return events.join(wanted, on=["object_key", "line_number"], how="semi")
 
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(read, parts.items()))
-    return {(key, line): message for frame in found for key, line, message in frame.rows()}
+        frames = list(pool.map(read, parts.items()))
+    return pl.concat([pl.DataFrame(EVENT_SCHEMA.empty_table().select(stored)), *frames])
+
+
+def messages_at(
+    workspace: Workspace, source: str, addresses: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], str]:
+    """The messages of published events, by the object key and line number where they start.
+
+    An address where no published event starts is left out.
+    """
+    found = events_at(workspace, source, addresses, ["message"])
+    return {(key, line): message for key, line, message in found.rows()}
 
 
 def _read_part(

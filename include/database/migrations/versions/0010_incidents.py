@@ -94,8 +94,7 @@ def upgrade() -> None:
             "state IN ('open', 'ongoing', 'resolved', 'expired')", name=op.f("ck_incidents_state")
         ),
         sa.CheckConstraint(
-            "(state = 'resolved') = (resolved_at IS NOT NULL) "
-            "AND num_nulls(resolved_by, resolved_at, resolved_reason, resolved_night) IN (0, 4)",
+            "num_nulls(resolved_by, resolved_at, resolved_reason, resolved_night) IN (0, 4)",
             name=op.f("ck_incidents_resolved"),
         ),
         schema=SCHEMA,
