@@ -2,9 +2,10 @@
 ### Score: the windows that closed yesterday, judged by the champion
 
 Every night at 02:30 UTC, for the UTC day before, and again for nights of the last thirty days that
-lines have come late for. What each rests on is a row of `loganalyzer.coverage`. Each source is judged by its champion; a source
-without one is judged by novelty against its own last thirty days. The anomalies are rows in
-Postgres, one transaction for each source and day.
+lines have come late for. What each rests on is a row of `loganalyzer.coverage`. Each source is
+judged by its champion; a source without one is judged by novelty against its own last thirty days.
+The anomalies are rows in Postgres, one transaction for each source and day. Then those of all
+sources are grouped into incidents, from the first of these days on.
 
 Where a source has a challenger, it judges the same windows in its shadow, for
 `loganalyzer disagreements` alone: none of that is an anomaly.
@@ -95,12 +96,24 @@ def score_nightly():
         except NoChallenger as reason:
             raise AirflowSkipException(str(reason)) from reason
 
+    # What was scored is grouped, whatever became of the other sources.
+    @task(trigger_rule="all_done_min_one_success")
+    def group_incidents(nights: list[dict]) -> dict:
+        from include.incidents import group_nights
+        from include.workspace import open_workspace
+
+        return group_nights(open_workspace(), nights)
+
+    planned = plan_nights()
+    grouped = group_incidents(planned)
+
     # A group, so that each night's shadow waits for that night alone, and none for a failed one.
     @task_group(prefix_group_id=False)
     def judge(night: dict):
-        score(night=night) >> shadow(night=night)
+        # Side by side: as a leaf, a shadow that waits in vain for its night makes the run fail.
+        score(night=night) >> [shadow(night=night), grouped]
 
-    judge.expand(night=plan_nights())
+    judge.expand(night=planned)
 
 
 score_nightly()

@@ -32,9 +32,13 @@ Address = tuple[str, int]
 Origin = tuple[str | None, str | None]
 
 
-def group_nights(workspace: Workspace, since: str) -> dict[str, int]:
-    """`group_from` for a task: an ISO time in, the counts out."""
-    grouped = group_from(workspace, datetime.fromisoformat(since))
+def group_nights(workspace: Workspace, nights: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """`group_from` the first of the nights that a run has scored, for a task: ISO times in, the
+    counts out."""
+    if not nights:
+        return {"incidents": 0, "anomalies": 0}
+    since = min(datetime.fromisoformat(night["start"]) for night in nights)
+    grouped = group_from(workspace, since)
     counts = {
         "incidents": len(grouped),
         "anomalies": sum(len(each.sightings) for each in grouped),

@@ -3,7 +3,8 @@
 Where do I go to…
 - start and stop the embedded stack? `stack.py`.
 - run the DAGs? `pipeline.py`. Run everything on sample or own logs? `demo.py`.
-- read anomalies? `anomalies.py`. See what a night rests on? `coverage.py`.
+- read anomalies? `anomalies.py`. List and resolve incidents? `incidents.py`.
+- see what a night rests on? `coverage.py`.
 - see what monitoring measured? `monitor.py`.
 - see what the gate said, or roll back? `promotions.py`.
 - see what a challenger judges otherwise? `disagreements.py`.
@@ -25,6 +26,7 @@ from services.cli import (
     disagreements,
     evaluate,
     feedback,
+    incidents,
     labels,
     monitor,
     pipeline,
@@ -59,3 +61,4 @@ app.add_typer(sources.app)
 app.add_typer(templates.app)
 app.add_typer(labels.app)
 app.add_typer(feedback.app)
+app.add_typer(incidents.app)

@@ -117,7 +117,8 @@ def contents(space: Workspace) -> list[set[tuple[str, ...]]]:
 
 def test_alike_anomalies_are_one_incident(space: Workspace) -> None:
     score(space, 0, [at(0, 2, key="b"), at(0, 1, key="a"), replace(at(0, 3), score=9.0)])
-    group_nights(space, night(0).isoformat())
+    counts = group_nights(space, [{"start": night(n).isoformat()} for n in (1, 0)])
+    assert counts == {"incidents": 1, "anomalies": 3}
     (row,) = rows(space)
     assert row | {"incident_id": "", "updated_at": None} == {
         "incident_id": "",
