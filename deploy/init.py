@@ -1,4 +1,4 @@
-"""Prepares the stores before the servers start: databases, buckets, tables, Airflow's password.
+"""Prepares the stores before the servers start: databases, roles, buckets, tables, a password.
 
 All that it makes is read from the addresses the servers themselves are given. Done again, it
 changes nothing but passwords that were changed. PGUSER and PGPASSWORD are of a role that may
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg2
 from psycopg2 import sql
 
-from include.database import migrate
+from include.database import ROLES, migrate
 from include.objects import ObjectStore
 from include.settings import Settings, get_settings
 
@@ -48,6 +48,18 @@ def ensure_database(url: str) -> None:
     conn.close()
 
 
+def ensure_roles(url: str) -> None:
+    """Create the roles that migrations give rights to, on the server of an address."""
+    parts = urlsplit(url)
+    conn = psycopg2.connect(host=parts.hostname, port=parts.port, dbname="postgres")
+    with conn, conn.cursor() as cursor:
+        for role in ROLES:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+            if not cursor.fetchone():
+                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    conn.close()
+
+
 def ensure_buckets(settings: Settings, artifacts_url: str) -> None:
     store = ObjectStore(settings)
     ours = (settings.bucket_logs, settings.bucket_lake, settings.bucket_docs)
@@ -68,6 +80,7 @@ def main() -> None:
     settings = get_settings()
     for name in DATABASE_URLS:
         ensure_database(os.environ[name])
+    ensure_roles(os.environ["LOGANALYZER_DATABASE_URL"])
     ensure_buckets(settings, os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
     write_password(os.environ)
     migrate(settings.database_url.get_secret_value())

@@ -5,7 +5,8 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
-- mute, confirm, or change who may do what? `feedback.py`, and the migration `0011_feedback.py`.
+- mute or confirm anomalies? `feedback.py`, and the functions of the migration `0011_feedback.py`.
+- change who may do what? The function of the migration `0013_roles.py`.
 - see what the gate said of a challenger? `promotions.py`.
 - read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
 - know what the judgement of a night rests on? `coverage.py`.
@@ -26,6 +27,9 @@ from include.settings import Settings
 __all__ = ["Connection", "Engine", "engine", "migrate"]
 
 SCHEMA = "loganalyzer"
+# Without logins: whoever may fill the tables, or read the views, is made a member. The owner of the
+# schema is the role that migrates.
+ROLES = ("loganalyzer_writer", "loganalyzer_analyst")
 # Any number will do, as long as it is always this one.
 MIGRATION_LOCK = 5_364_001
 

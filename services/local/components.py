@@ -157,6 +157,8 @@ class Postgres(Component):
     def finish(self) -> None:
         from psycopg2 import sql
 
+        from include.database import ROLES
+
         conn = self._connect()
         conn.autocommit = True
         with conn.cursor() as cursor:
@@ -173,6 +175,10 @@ class Postgres(Component):
                 cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
                 if not cursor.fetchone():
                     cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+            for name in ROLES:
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+                if not cursor.fetchone():
+                    cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
         conn.close()
 
     @property

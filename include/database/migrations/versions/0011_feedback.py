@@ -1,4 +1,4 @@
-"""What people say of anomalies mutes or confirms them, and roles say who may do what."""
+"""What people say of anomalies mutes or confirms them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,7 +7,6 @@ revision = "0011"
 down_revision = "0010"
 
 SCHEMA = "loganalyzer"
-WRITER, ANALYST = "loganalyzer_writer", "loganalyzer_analyst"
 VERDICT = (
     "true: a real anomaly; false: a false alarm, which mutes its kind; expected: mutes it for a "
     "time; withdrawn: takes an earlier row back"
@@ -81,91 +80,23 @@ WHERE f.verdict <> 'true'
 GROUP BY f.source, f.author, f.verdict, f.reason, f.until, f.given_at, f.feedback_id
 ORDER BY anomalies DESC, f.feedback_id
 """
-NOISY = f"""
-CREATE VIEW {SCHEMA}.noisy_templates AS
-SELECT a.source, t.template_id, t.text, t.name, count(*) AS anomalies,
-       count(*) FILTER (WHERE NOT is_anomalous) AS judged_false,
-       count(*) FILTER (WHERE is_anomalous) AS judged_true,
-       count(a.muted_by) AS muted,
-       count(*) FILTER (WHERE NOT is_anomalous OR muted_by IS NOT NULL)::double precision
-           / count(*) AS noisy_share
-FROM {SCHEMA}.judged_anomalies AS a
-CROSS JOIN LATERAL (SELECT DISTINCT unnest({NAMED})) AS named (template_id)
-JOIN {SCHEMA}.template_catalogue AS t
-    ON t.template_id = named.template_id AND t.source = a.source
-GROUP BY a.source, t.template_id
-HAVING bool_or(NOT is_anomalous OR muted_by IS NOT NULL)
-ORDER BY count(*) FILTER (WHERE NOT is_anomalous OR muted_by IS NOT NULL) DESC, t.template_id
-"""
-HEALTH = f"""
-CREATE VIEW {SCHEMA}.source_health AS
-WITH ingests AS (
-    SELECT source, max(ingested_at) AS last_ingest_at, max(last_event_utc) AS last_event_utc
-    FROM {SCHEMA}.events_ledger GROUP BY source
-), shares AS (
-    SELECT o.source, sum(lines_quarantined)::double precision / nullif(sum(lines_read), 0)
-        AS quarantined_share
-    FROM {SCHEMA}.events_ledger AS o JOIN ingests AS i USING (source)
-    WHERE o.ingested_at > i.last_ingest_at - interval '1 day' GROUP BY o.source
-), nights AS (
-    SELECT DISTINCT ON (source) source, interval_start, interval_end, scored_at, windows,
-           model_name, model_version
-    FROM {SCHEMA}.latest_scorings ORDER BY source, interval_start DESC, interval_end DESC
-), found AS (
-    SELECT source, interval_start, interval_end, count(*) FILTER (WHERE muted_by IS NULL)
-        AS anomalies, count(muted_by) AS muted
-    FROM {SCHEMA}.current_anomalies JOIN nights USING (source, interval_start, interval_end)
-    GROUP BY source, interval_start, interval_end
-), measured AS (
-    SELECT source, day, string_agg(measure || ': ' || reason, '; ' ORDER BY measure)
-        FILTER (WHERE is_past) AS past_bounds
-    FROM {SCHEMA}.monitoring
-    JOIN (SELECT source, max(day) AS day FROM {SCHEMA}.monitoring GROUP BY source) AS newest
-        USING (source, day)
-    GROUP BY source, day
-)
-SELECT source, last_ingest_at, last_event_utc, quarantined_share, interval_start AS last_night,
-       scored_at, windows, coalesce(anomalies, 0) AS anomalies, coalesce(muted, 0) AS muted,
-       model_name, model_version, day AS measured_day, past_bounds
-FROM ingests
-FULL JOIN shares USING (source)
-FULL JOIN nights USING (source)
-LEFT JOIN found USING (source, interval_start, interval_end)
-LEFT JOIN measured USING (source)
-ORDER BY source
-"""
-SOURCE = "Name of the log source"
-# definition, meaning, what each column holds
+# definition, meaning, the table that says what columns of the same name are, the others
 VIEWS = {
     "feedback_in_force": (
         IN_FORCE,
         "What people say of anomalies, without what was withdrawn",
-        {
-            "feedback_id": "Row number, in order of time",
-            "source": SOURCE,
-            "verdict": "true, false or expected, see feedback",
-            "signature": "The kind of anomaly that it speaks of",
-            "template_id": "or the template: it speaks of every anomaly whose kind names it",
-            "incident_id": "The incident that it was said of",
-            "window_id": "The anomaly that it was said of",
-            "first_night": "It holds for intervals that start at this or later",
-            "until": "and for windows that start before this; null for always",
-            "author": "Who says so",
-            "reason": "Why",
-            "given_at": "When",
-        },
+        "feedback",
+        {"verdict": "true: a real anomaly; false: a false alarm; expected, until a time"},
     ),
     "judged_anomalies": (
         JUDGED,
         "The anomalies of the newest scoring of each source and interval, and what people say of "
         "them in labels and feedback",
+        "anomalies",
         {
-            "source": SOURCE,
             "night": "Start of the scored interval",
-            "window_id": "The window",
             "session": "The session, where windows are sessions",
             "time": "First event of the window, or start of its time",
-            "signature": "Its kind, see anomalies",
             "muted_by": "The feedback that keeps it from alerting; null where none does",
             "is_anomalous": "True where anybody says so, false where people say that it is normal, "
             "null where nobody has judged it",
@@ -174,57 +105,29 @@ VIEWS = {
     "muted_anomalies": (
         MUTED,
         "Each mute in force, and how much it has hidden",
+        "feedback",
         {
-            "source": SOURCE,
-            "author": "Who muted",
             "verdict": "false or expected",
-            "reason": "Why",
-            "until": "It mutes windows that start before this; null for always",
-            "given_at": "When it was said",
-            "feedback_id": "The feedback, for withdraw_feedback",
             "anomalies": "Anomalies that it hides",
             "first_hidden_night": "The earliest night with one of them",
             "last_hidden_night": "The latest",
         },
     ),
-    "noisy_templates": (
-        NOISY,
-        "Templates that are named in anomalies which people call false, or have muted; the worst "
-        "first",
-        {
-            "source": SOURCE,
-            "template_id": "Hash of source and first text",
-            "text": "For people: variable parts as <*>",
-            "name": "What people call it",
-            "anomalies": "Anomalies whose kind names it",
-            "judged_false": "Of these, called normal in labels or feedback",
-            "judged_true": "Of these, called anomalous",
-            "muted": "Of these, muted",
-            "noisy_share": "Share of them that is called normal or muted, or both",
-        },
-    ),
-    "source_health": (
-        HEALTH,
-        "How each source is, in a row: what came in, what was scored, what monitoring says",
-        {
-            "source": SOURCE,
-            "last_ingest_at": "When an object of it was last read",
-            "last_event_utc": "Its latest event time",
-            "quarantined_share": "Of the lines read in the day up to the last ingest, the share "
-            "that did not parse",
-            "last_night": "Start of the newest scored interval",
-            "scored_at": "When that was scored",
-            "windows": "Windows judged in it",
-            "anomalies": "Anomalies in it, without muted ones",
-            "muted": "Muted anomalies in it",
-            "model_name": "The model that scored it",
-            "model_version": "and its version",
-            "measured_day": "The last day that monitoring measured",
-            "past_bounds": "The measures of that day which are past their bounds, with the reason; "
-            "null where none is",
-        },
-    ),
 }
+SAME_COLUMNS = """
+DO $$
+DECLARE same record;
+BEGIN
+    FOR same IN
+        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
+        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
+        WHERE v.attrelid = '{schema}.{view}'::regclass AND v.attnum > 0
+          AND t.attrelid = '{schema}.{table}'::regclass AND t.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN {schema}.{view}.%I IS %L', same.name, same.comment);
+    END LOOP;
+END $$
+"""
 
 # The anomalies that a person speaks of, one row each; of a template one row without a window.
 SUBJECTS = f"""
@@ -436,28 +339,6 @@ BEGIN
     RETURNING feedback_id;
 END $$
 """
-# Later migrations call it again, for what they have made.
-GRANT_ROLES = f"""
-CREATE FUNCTION {SCHEMA}.grant_roles() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE relation regclass;
-BEGIN
-    REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} FROM PUBLIC;
-    GRANT USAGE ON SCHEMA {SCHEMA} TO {WRITER}, {ANALYST};
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {WRITER};
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {WRITER};
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO {WRITER};
-    REVOKE INSERT, UPDATE, DELETE ON {SCHEMA}.feedback, {SCHEMA}.alembic_version FROM {WRITER};
-    REVOKE EXECUTE ON FUNCTION {SCHEMA}.grant_roles FROM {WRITER};
-    FOR relation IN
-        SELECT oid FROM pg_class WHERE relnamespace = '{SCHEMA}'::regnamespace AND relkind = 'v'
-    LOOP
-        EXECUTE format('GRANT SELECT ON %s TO {ANALYST}', relation);
-    END LOOP;
-    GRANT EXECUTE ON FUNCTION {SCHEMA}.give_feedback, {SCHEMA}.would_hide,
-        {SCHEMA}.withdraw_feedback TO {ANALYST};
-END $$
-"""
 FUNCTIONS = {
     "feedback_subjects": (SUBJECTS, "The anomalies that a feedback speaks of"),
     "would_hide": (
@@ -474,52 +355,7 @@ FUNCTIONS = {
         WITHDRAW,
         "Take feedback back, and the labels that it made; the rows of feedback that this makes",
     ),
-    "grant_roles": (
-        GRANT_ROLES,
-        "Give the roles {writer} and {analyst} what they may have; after roles were made, or "
-        "tables or views".format(writer=WRITER, analyst=ANALYST),
-    ),
 }
-# A migration may run as a role that cannot make others: then whoever can makes them before or
-# after. Several databases of a cluster share them.
-ROLES = f"""
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['{WRITER}', '{ANALYST}'] LOOP
-        IF to_regrole(name) IS NULL THEN
-            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
-        END IF;
-    END LOOP;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-    WHEN insufficient_privilege THEN
-        RAISE WARNING 'the roles {WRITER} and {ANALYST} are missing, and % may not make them: let '
-            'a role that may run CREATE ROLE for both, and then call {SCHEMA}.grant_roles() as %',
-            current_user, current_user;
-END $$
-"""
-GRANTS = f"""
-DO $$
-BEGIN
-    IF to_regrole('{WRITER}') IS NOT NULL AND to_regrole('{ANALYST}') IS NOT NULL THEN
-        PERFORM {SCHEMA}.grant_roles();
-    END IF;
-END $$
-"""
-REVOKES = f"""
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['{WRITER}', '{ANALYST}'] LOOP
-        CONTINUE WHEN to_regrole(name) IS NULL;
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {SCHEMA} FROM %I', name);
-        EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA {SCHEMA} FROM %I', name);
-        EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {SCHEMA} FROM %I', name);
-        EXECUTE format('REVOKE ALL ON SCHEMA {SCHEMA} FROM %I', name);
-    END LOOP;
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {SCHEMA} TO PUBLIC;
-END $$
-"""
 
 
 def upgrade() -> None:
@@ -532,7 +368,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Row number, in order of time",
         ),
-        _text("source", SOURCE),
+        _text("source", "Name of the log source"),
         _text("verdict", VERDICT),
         _text("signature", "The kind of anomaly that it speaks of", nullable=True),
         _text(
@@ -583,22 +419,20 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_feedback_source_signature"), "feedback", ["source", "signature"], schema=SCHEMA
     )
-    for view, (definition, meaning, columns) in VIEWS.items():
+    for view, (definition, meaning, table, columns) in VIEWS.items():
         if view == "judged_anomalies":
             op.execute(CURRENT)
         op.execute(definition)
         op.execute(f"COMMENT ON VIEW {SCHEMA}.{view} IS '{meaning}'")
+        op.execute(SAME_COLUMNS.format(schema=SCHEMA, view=view, table=table))
         for name, of_column in columns.items():
             op.execute(f"COMMENT ON COLUMN {SCHEMA}.{view}.{name} IS '{of_column}'")
     for function, (definition, meaning) in FUNCTIONS.items():
         op.execute(definition)
         op.execute(f"COMMENT ON FUNCTION {SCHEMA}.{function} IS '{meaning}'")
-    op.execute(ROLES)
-    op.execute(GRANTS)
 
 
 def downgrade() -> None:
-    op.execute(REVOKES)
     for function in reversed(FUNCTIONS):
         op.execute(f"DROP FUNCTION {SCHEMA}.{function}")
     for view in reversed(VIEWS):
