@@ -5,7 +5,8 @@ Every night at 02:30 UTC, for the UTC day before, and again for nights of the la
 lines have come late for. What each rests on is a row of `loganalyzer.coverage`. Each source is
 judged by its champion; a source without one is judged by novelty against its own last thirty days.
 The anomalies are rows in Postgres, one transaction for each source and day. Then those of all
-sources are grouped into incidents, from the first of these days on.
+sources are grouped into incidents, from the first of these days on, and people are told of each
+new one.
 
 Where a source has a challenger, it judges the same windows in its shadow, for
 `loganalyzer disagreements` alone: none of that is an anomaly.
@@ -16,7 +17,8 @@ source's model judges the days for comparison: its anomalies lie beside those of
 stay as they are.
 
 *If it fails:* the rows of that source and day are as they were before. Clear the red task. A red
-`shadow` costs no anomaly: the champion's are there.
+`shadow` costs no anomaly: the champion's are there. A red `alert` says what was not sent; clear it,
+or the next night sends it.
 """
 
 from datetime import timedelta
@@ -104,13 +106,21 @@ def score_nightly():
 
         return group_nights(open_workspace(), nights)
 
+    @task
+    def alert() -> dict:
+        from include.alerting import send_alerts
+        from include.workspace import open_workspace
+
+        return send_alerts(open_workspace())
+
     planned = plan_nights()
     grouped = group_incidents(planned)
+    grouped >> alert()
 
     # A group, so that each night's shadow waits for that night alone, and none for a failed one.
     @task_group(prefix_group_id=False)
     def judge(night: dict):
-        # Side by side: as a leaf, a shadow that waits in vain for its night makes the run fail.
+        # The shadow stays a leaf: where its night fails the run does, though the rest is grouped.
         score(night=night) >> [shadow(night=night), grouped]
 
     judge.expand(night=planned)

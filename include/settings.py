@@ -39,6 +39,22 @@ class Settings(BaseSettings):
     chunk_lines: int = Field(
         default=250_000, gt=0, description="lines held in memory at a time while an object is read"
     )
+    alert_webhook_url: SecretStr = Field(
+        default=SecretStr(""), description="takes a POST of JSON for each incident; empty for none"
+    )
+    alert_slack_url: SecretStr = Field(
+        default=SecretStr(""), description="an incoming webhook of Slack; empty for none"
+    )
+    alert_email_to: str = Field(default="", description="addresses, with commas; empty for none")
+    alert_email_from: str = "loganalyzer@localhost"
+    alert_smtp_host: str = "localhost"
+    alert_smtp_port: int = 25
+    alert_smtp_tls: bool = Field(default=False, description="whether to ask for STARTTLS")
+    alert_smtp_user: str = ""
+    alert_smtp_password: SecretStr = SecretStr("")
+    alert_link: str = Field(
+        default="", description="where people read of an incident; {id} stands for its id"
+    )
 
     @property
     def source_folders(self) -> list[Path]:

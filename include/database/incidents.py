@@ -212,3 +212,14 @@ def resolve(conn: Connection, incident_id: str, author: str, reason: str) -> Non
             updated_at=sa.func.now(),
         )
     )
+
+
+def claim(conn: Connection, tried: Sequence[str]) -> dict[str, Any] | None:
+    """The worst incident that may go on and that nobody was told of, but for those tried already;
+    None where there is none.
+
+    It counts as told from now on, once the transaction is committed; until it ends, others are
+    given the next one.
+    """
+    row = conn.execute(CLAIM, {"tried": list(tried)}).mappings().one_or_none()
+    return None if row is None else dict(row)
