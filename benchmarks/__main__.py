@@ -19,6 +19,7 @@ PROGRAMS: list[tuple[str, list[str]]] = [
     ("detection_cost", []),
     ("tuning", ["--tasks", "labelled", "--trials-of", "lstm=8,bert=4"]),
     ("tuning", ["--tasks", "unlabelled", "--families", QUICK_FAMILIES, "--side-by-side", "0"]),
+    ("nights", []),
     ("rates", []),
     ("template_accuracy", []),
     ("templates", ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"]),
