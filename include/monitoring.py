@@ -39,6 +39,9 @@ SCORE_DRIFT = 0.25
 CHAMPION_AGE_DAYS = LOOK_BACK / DAY
 # When every other alert is false, people stop to read them.
 FALSE_ALERTS = 0.5
+# On one night of a week something may have happened; on all of them the threshold is wrong.
+ALERTS_OF_PROMISED = 3.0
+NIGHTS_OF_ALERTS = 7
 # Sundays may hold a third of a working day; what is beyond is worth a word.
 VOLUME_FACTOR = 3.0
 # Sound formats leave a few lines in ten thousand; one in a hundred is something new.
@@ -128,6 +131,7 @@ def measure_day(workspace: Workspace, source: LogSource, day: date) -> list[Meas
     champion = tracking.champion(tracking.connect(workspace.settings), source.name)
     if champion is not None:
         rows += [_champion_age(of_day, champion), _false_alerts(of_day, champion)]
+        rows.append(_alert_budget(of_day, champion))
         rows += _drifts(of_day, champion)
     return rows
 
@@ -222,6 +226,26 @@ def _false_alerts(day: _Day, champion: RegisteredModel) -> Measurement:
         value, bound = normal / judged, share_by_chance(FALSE_ALERTS, judged)
     reason = f"{normal:,} of {judged:,} alerts that people judged are normal"
     return day.row("false_alerts", value, bound, judged, reason, champion.version)
+
+
+def _alert_budget(day: _Day, champion: RegisteredModel) -> Measurement:
+    """Windows that were flagged in the week before, beside how many its threshold promised."""
+    since = day.end - NIGHTS_OF_ALERTS * DAY
+    model = (champion.name, champion.version)
+    with day.workspace.engine.connect() as conn:
+        windows, kept, promised = monitoring.alerts_kept(
+            conn, day.source.name, *model, since, day.end
+        )
+    value, bound = None, ALERTS_OF_PROMISED
+    if windows:
+        value = kept / promised
+        most = min(1.0, ALERTS_OF_PROMISED * promised / windows)
+        bound = share_by_chance(most, windows) * windows / promised
+    reason = (
+        f"{kept:,} of {windows:,} windows were flagged in {NIGHTS_OF_ALERTS} nights, where the "
+        f"threshold promised {promised:.1f}"
+    )
+    return day.row("alert_budget", value, bound, windows, reason, champion.version)
 
 
 def _volume(day: _Day) -> Measurement:

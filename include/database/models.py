@@ -395,8 +395,8 @@ class Measurement(Table):
     source: Mapped[str] = column("Name of the log source", primary_key=True)
     day: Mapped[date] = column("UTC day that was measured", primary_key=True)
     measure: Mapped[str] = column(
-        "unseen_templates, template_drift, score_drift, champion_age, false_alerts, volume or "
-        "parse_failures",
+        "unseen_templates, template_drift, score_drift, champion_age, false_alerts, alert_budget, "
+        "volume or parse_failures",
         primary_key=True,
     )
     value: Mapped[float | None] = column("What was measured; null where too little is known")

@@ -37,6 +37,22 @@ JUDGED = sa.text(
     SELECT count(*), count(*) FILTER (WHERE NOT is_anomalous) FROM judged
     """
 )
+# A score of s is what one normal window in 10^s reaches (`ml.tails`): so much a threshold promises.
+KEPT = sa.text(
+    """
+    SELECT CAST(coalesce(sum(s.windows), 0) AS bigint),
+           CAST(coalesce(sum(flagged.windows), 0) AS bigint),
+           coalesce(sum(s.windows * 10 ^ (-s.threshold)), 0)
+    FROM loganalyzer.latest_scorings AS s, LATERAL (
+        SELECT count(*) AS windows FROM loganalyzer.current_anomalies AS a
+        WHERE (a.source, a.interval_start, a.interval_end)
+            = (s.source, s.interval_start, s.interval_end)
+          AND a.detector <> 'rate' AND a.muted_by IS NULL
+    ) AS flagged
+    WHERE s.source = :source AND s.model_name = :model_name AND s.model_version = :model_version
+      AND s.interval_start >= :start AND s.interval_start < :end
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +167,24 @@ def judged_alerts(
     }
     judged, normal = conn.execute(JUDGED, values).one()
     return int(judged), int(normal)
+
+
+def alerts_kept(
+    conn: Connection,
+    source: str,
+    model_name: str,
+    model_version: str,
+    start: datetime,
+    end: datetime,
+) -> tuple[int, int, float]:
+    """Windows that a model judged in the intervals which start from `start` up to `end`, how many
+    of them alert, and how many its threshold promised of normal windows."""
+    values = {
+        "source": source,
+        "model_name": model_name,
+        "model_version": model_version,
+        "start": start,
+        "end": end,
+    }
+    windows, kept, promised = conn.execute(KEPT, values).one()
+    return int(windows), int(kept), float(promised)

@@ -99,7 +99,7 @@ class TestSampleLogs:
             reason, rows = monitored(space, name, day)
             assert (reason, past(rows)) == (None, set())
             assert {row["model_version"] for row in rows.values()} == {"1", None}
-            assert len(rows) == 7
+            assert len(rows) == 8
             assert monitored(space, name, day) == (reason, rows)
         assert 2000 < rows["template_drift"]["rests_on"] < rows["unseen_templates"]["rests_on"]
         assert 0 < rows["unseen_templates"]["value"] < rows["unseen_templates"]["bound"]
@@ -128,6 +128,17 @@ class TestSampleLogs:
         )
         _, rows = monitored(space, name, SECOND)
         assert rows["false_alerts"]["value"] is None
+        # Five incidents in a night of seven: more than was promised, but no fault of the threshold.
+        assert rows["alert_budget"]["value"] > 2
+        assert "alert_budget" not in past(rows)
+        with space.engine.begin() as conn:
+            higher = (
+                "UPDATE loganalyzer.scorings SET threshold = threshold + 1 WHERE source = :name"
+            )
+            conn.execute(sa.text(higher), {"name": name})
+        reason, rows = monitored(space, name, SECOND)
+        # One that promised ten times less; a retrain is not asked for, as it may be an incident.
+        assert (reason, "alert_budget" in past(rows)) == (None, True)
         with space.engine.begin() as conn:
             flagged = conn.scalars(query, {"name": name}).all()
             self.judge(conn, name, flagged[:5], is_anomalous=False)

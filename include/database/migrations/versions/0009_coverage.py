@@ -58,9 +58,13 @@ SOURCES = [
     ("windowing", TEXT, False, "session, time or count"),
     ("description", TEXT, False, "Its file, as YAML"),
 ]
+MEASURES = "unseen_templates, template_drift, score_drift, champion_age, false_alerts, "
+MEASURES_BEFORE = MEASURES + "volume or parse_failures"
+MEASURES_AFTER = MEASURES + "alert_budget, volume or parse_failures"
 
 
 def upgrade() -> None:
+    op.alter_column("monitoring", "measure", comment=MEASURES_AFTER, schema=SCHEMA)
     _create(
         "coverage",
         COVERAGE,
@@ -74,6 +78,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.alter_column("monitoring", "measure", comment=MEASURES_BEFORE, schema=SCHEMA)
     op.drop_table("sources", schema=SCHEMA)
     op.drop_table("coverage", schema=SCHEMA)
 
