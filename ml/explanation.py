@@ -1,8 +1,10 @@
 """Why a window is odd: how it differs from the nearest normal window, in words.
 
-The answer holds for every family, since it compares with what normal looks like and not with the
-inside of a detector.
+The answer holds for every family: differences are those from what normal looks like, and what each
+is worth, the detector itself says of the window without it.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable
@@ -12,14 +14,26 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from ml.profile import Floats, NormalProfile
+from ml.mending import Mender
+from ml.profile import Floats, Ints, NormalProfile
 from ml.ranges import WEIGHT_OF_EXCESS
 from ml.windows import Windows
 
+Score = Callable[[Windows], Floats]
 Kind = Literal["new", "missing", "more", "fewer", "order", "value", "habit"]
 
 FINDINGS_IN_REASON = 3
+# Named beside the first is what has a tenth of its share: signatures should not hang on trifles.
+LEAST_SHARE_OF_FIRST = 0.1
 LINES_OF_EXPLANATION = 5
+# Differences of a window that are left out in turn, and pairs out of order besides: what each
+# costs is one window more to score. They are chosen window by window, so that what else is scored
+# with it changes no explanation.
+MOST_TRIED = 8
+MOST_ORDERS_TRIED = 4
+FALL_DIGITS = 4
+# Events scored at a time: bounds memory.
+BLOCK_EVENTS = 1_000_000
 TEXT_LENGTH = 80
 # What may follow a number in the text of its template.
 UNIT = re.compile(
@@ -50,7 +64,7 @@ class OddHabit:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference from normal. `share` of the whole difference, all findings summing to one.
+    """One difference from normal. `share` of the window's score, all findings summing to one.
 
     kind: `new`, `missing`, `more` or `fewer` by how often a template is expected and found;
         `order`: it is followed by another as never before; `value`: a number in it leaves its
@@ -67,6 +81,20 @@ class Finding:
     habit: OddHabit | None = None
 
 
+@dataclass(slots=True)
+class Cause:
+    """What may be odd about a window, mended as one; mostly one finding.
+
+    weight: by the profile. findings: their shares are of the cause. is_tried: whether it is left
+        out to see by how much the score falls, `fall`.
+    """
+
+    weight: float
+    findings: list[Finding]
+    is_tried: bool = False
+    fall: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The address of a log record: its object and the number of its first line, from one."""
@@ -81,13 +109,22 @@ class Explanation:
     lines: list[Line]
 
     @property
+    def named(self) -> list[Finding]:
+        """Those that the reason names: a few, none that says far less than the first."""
+        return [
+            finding
+            for finding in self.findings[:FINDINGS_IN_REASON]
+            if finding.share >= LEAST_SHARE_OF_FIRST * self.findings[0].share
+        ]
+
+    @property
     def signature(self) -> str:
         """Its kind, the same on every night: what is odd of which templates, as the reason names
         them, such as `missing:ab12|new:cd34`; `rare` where nothing is named."""
         named = [
             f"{finding.kind}:{finding.template_id}"
             + (f">{finding.followed_by}" if finding.followed_by else "")
-            for finding in self.findings[:FINDINGS_IN_REASON]
+            for finding in self.named
         ]
         return "|".join(sorted(named)) or "rare"
 
@@ -95,95 +132,180 @@ class Explanation:
         """A sentence; `text_of` gives the text of a template id."""
         if not self.findings:
             return "the same templates as normal windows, but rarely in these counts"
-        return "; ".join(
-            _in_words(finding, text_of) for finding in self.findings[:FINDINGS_IN_REASON]
-        )
+        return "; ".join(_in_words(finding, text_of) for finding in self.named)
 
 
-def explain(profile: NormalProfile, windows: Windows) -> list[Explanation]:
-    """One explanation a window, the most telling findings first."""
+def explain(profile: NormalProfile, windows: Windows, score: Score) -> list[Explanation]:
+    """One explanation a window, the most telling findings first.
+
+    How a window differs from the nearest normal one is found by the profile; how much of its score
+    each difference makes, by leaving it out: the window is scored again with this difference
+    mended (`Mender`), and the fall of the score, none below zero, is its share. All that is new is
+    mended together, as most detectors see unseen templates as one, and shares by count. Only the
+    heaviest differences are tried, by the profile's weights; the others have no share.
+
+    Where no fall is found, the profile's weights are the shares: a forest, for one, may see what
+    two differences make and miss neither.
+
+    score: of the detector that found the windows odd, shape (n,) for n windows; zero is not odd.
+    """
     if not len(windows):
         return []
+    rows, place = _distinct(profile, windows)
+    events = int(windows.lengths[rows].sum()) * MOST_TRIED
+    findings = [
+        found
+        for block in np.array_split(rows, min(events // BLOCK_EVENTS + 1, len(rows)))
+        for found in _findings(profile, windows.take(block), score)
+    ]
+    odd_of = _by_window(profile.ranges.odd(windows))
+    return [
+        Explanation(findings[at], _lines(windows, row, findings[at], odd_of(row)))
+        for row, at in enumerate(place)
+    ]
+
+
+def _distinct(profile: NormalProfile, windows: Windows) -> tuple[Ints, Ints]:
+    """The rows of windows that have the same findings, one of each, and for each window the place
+    of its like among these: windows of the same sequence, but for odd numbers and habits."""
+    odd = [each.odd(windows)["window"].to_numpy() for each in (profile.ranges, profile.entities)]
+    alone = np.unique(np.concatenate(odd)).astype(np.int64)
+    alike = np.setdiff1d(np.arange(len(windows)), alone)
+    first, of_alike = windows.take(alike).distinct()
+    place = np.empty(len(windows), dtype=np.int64)
+    place[alike], place[alone] = of_alike, len(first) + np.arange(len(alone))
+    return np.concatenate([alike[first], alone]), place
+
+
+def _findings(profile: NormalProfile, windows: Windows, score: Score) -> list[list[Finding]]:
+    """The findings of each window, with their shares."""
+    odd_numbers = profile.ranges.odd(windows)
+    causes = _causes(profile, windows, odd_numbers)
+    tried = [
+        (row, cause)
+        for row, of_window in enumerate(causes)
+        for cause in of_window
+        if cause.is_tried
+    ]
+    mended, is_empty = Mender(profile).mended(
+        windows, [(row, cause.findings[0]) for row, cause in tried], odd_numbers
+    )
+    scores = np.where(is_empty, 0.0, score(mended))
+    for (row, cause), after in zip(tried, scores[len(windows) :], strict=True):
+        # Rounded, as the last digits of a network's score depend on what is scored beside.
+        cause.fall = max(round(float(scores[row] - after), FALL_DIGITS), 0.0)
+    return [_shared(of_window) for of_window in causes]
+
+
+def _shared(causes: list[Cause]) -> list[Finding]:
+    """The findings of a window with their shares, in the order in which they tell."""
+    is_measured = any(cause.fall for cause in causes)
+    found = []
+    for cause in sorted(causes, key=lambda cause: -cause.weight):
+        weight = cause.fall if is_measured else cause.weight
+        found += [replace(finding, share=weight * finding.share) for finding in cause.findings]
+    total = sum(finding.share for finding in found)
+    # An order that makes nothing odd is what something missing or new leaves behind.
+    found = [
+        replace(finding, share=finding.share / total)
+        for finding in found
+        if finding.share or finding.kind != "order"
+    ]
+    # Of equals, what was never there comes first: it is what people look for.
+    return sorted(found, key=lambda finding: (-round(finding.share, 6), finding.kind != "new"))
+
+
+def _causes(
+    profile: NormalProfile, windows: Windows, odd_numbers: pl.DataFrame
+) -> list[list[Cause]]:
+    """What differs from normal in each window."""
     vectors = windows.count_vectors(profile.vocabulary).toarray()
     _, nearest = profile.nearest(vectors)
-    unseen = profile.unseen_pairs(windows)
-    odd_numbers = profile.ranges.odd(windows)
-    odd_habits = profile.entities.odd(windows)
-    explanations = []
+    numbers_of, habits_of, pairs_of = (
+        _by_window(frame)
+        for frame in (odd_numbers, profile.entities.odd(windows), profile.unseen_pairs(windows))
+    )
+    causes = []
     for row in range(len(windows)):
-        expected, found = profile.vectors[nearest[row]], vectors[row]
-        odd = odd_numbers.filter(pl.col("window") == row)
-        habits = odd_habits.filter(pl.col("window") == row)
-        parts = _count_parts(profile, windows, row, expected, found)
-        parts += _value_parts(profile, odd) + _habit_parts(profile, habits)
-        findings = _shared(parts) or _order_findings(
-            profile, unseen.filter(pl.col("window") == row)
-        )
-        explanations.append(Explanation(findings, _lines(windows, row, findings, odd)))
-    return explanations
+        found = _count_causes(profile, windows, row, profile.vectors[nearest[row]], vectors[row])
+        found += _value_causes(profile, numbers_of(row))
+        found += _habit_causes(profile, habits_of(row))
+        found.sort(key=lambda cause: (-cause.weight, cause.findings[0].template_id))
+        for cause in found[:MOST_TRIED]:
+            cause.is_tried = True
+        causes.append(found + _order_causes(profile, pairs_of(row), 0.0 if found else 1.0))
+    return causes
 
 
-def _shared(parts: list[tuple[float, Finding]]) -> list[Finding]:
-    """Findings with their shares, out of their weights."""
-    total = sum(weight for weight, _ in parts)
-    # What was never there comes first, whatever its weight: it is what people look for.
-    parts.sort(key=lambda part: (part[1].kind != "new", -part[0], part[1].template_id))
-    return [replace(finding, share=weight / total) for weight, finding in parts]
+def _by_window(frame: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
+    """The rows of a frame by their `window`."""
+    parts, nothing = frame.partition_by("window", as_dict=True), frame.clear()
+    return lambda row: parts.get((row,), nothing)
 
 
-def _count_parts(
-    profile: NormalProfile, windows: Windows, row: int, expected: np.ndarray, found: np.ndarray
-) -> list[tuple[float, Finding]]:
+def _count_causes(
+    profile: NormalProfile, windows: Windows, row: int, expected: Ints, found: Ints
+) -> list[Cause]:
     known = len(profile.vocabulary)
     weights: Floats = np.abs(np.log1p(found) - np.log1p(expected)) * profile.weights
-    parts = []
+    causes = []
     for column in np.flatnonzero(weights[:known]):
         before, now = int(expected[column]), int(found[column])
         kind: Kind = ("missing" if not now else "fewer") if now < before else "more"
-        finding = Finding(kind, profile.vocabulary[column], before, now, 0.0)
-        parts.append((float(weights[column]), finding))
+        finding = Finding(kind, profile.vocabulary[column], before, now, 1.0)
+        causes.append(Cause(float(weights[column]), [finding]))
     if found[known]:
         events = windows.events_of(row)
         unknown = events.filter(~events["template_id"].is_in(profile.vocabulary))
-        # Shared by count, since the distance knows unseen templates as one column only.
-        for template_id, count in unknown["template_id"].value_counts().rows():
-            share_of_column = float(weights[known]) * count / int(found[known])
-            parts.append((share_of_column, Finding("new", template_id, 0, count, 0.0)))
-    return parts
+        counts = unknown["template_id"].value_counts().sort("template_id").rows()
+        new = [Finding("new", each, 0, count, count / len(unknown)) for each, count in counts]
+        causes.append(Cause(float(weights[known]), new))
+    return causes
 
 
-def _value_parts(profile: NormalProfile, odd: pl.DataFrame) -> list[tuple[float, Finding]]:
+def _value_causes(profile: NormalProfile, odd: pl.DataFrame) -> list[Cause]:
     """odd: the odd numbers of a window; of each place the oddest is told."""
-    parts = []
-    for (template_id, place), of_place in odd.group_by("template_id", "place"):
+    causes = []
+    for (template_id, place), of_place in odd.group_by("template_id", "place", maintain_order=True):
         oddest = of_place.sort("excess").row(-1, named=True)
         value = OddNumber(int(place), oddest["number"], oddest["low"], oddest["high"])
-        finding = Finding("value", str(template_id), 0, len(of_place), 0.0, value=value)
-        parts.append((WEIGHT_OF_EXCESS * oddest["excess"] * profile.weights[-1], finding))
-    return parts
+        finding = Finding("value", str(template_id), 0, len(of_place), 1.0, value=value)
+        causes.append(Cause(WEIGHT_OF_EXCESS * oddest["excess"] * profile.weights[-1], [finding]))
+    return causes
 
 
-def _habit_parts(profile: NormalProfile, odd: pl.DataFrame) -> list[tuple[float, Finding]]:
+def _habit_causes(profile: NormalProfile, odd: pl.DataFrame) -> list[Cause]:
     """odd: the odd deeds of a window's entity, one a template."""
-    parts = []
+    causes = []
     for deed in odd.iter_rows(named=True):
         habit = OddHabit(deed["entity"], deed["windows"], deed["seen"], deed["half"])
-        finding = Finding("habit", deed["template_id"], 0, deed["count"], 0.0, habit=habit)
-        parts.append((WEIGHT_OF_EXCESS * deed["excess"] * profile.weights[-1], finding))
-    return parts
+        finding = Finding("habit", deed["template_id"], 0, deed["count"], 1.0, habit=habit)
+        causes.append(Cause(WEIGHT_OF_EXCESS * deed["excess"] * profile.weights[-1], [finding]))
+    return causes
 
 
-def _order_findings(profile: NormalProfile, pairs: pl.DataFrame) -> list[Finding]:
-    known = set(profile.vocabulary)
+def _order_causes(profile: NormalProfile, pairs: pl.DataFrame, weight: float) -> list[Cause]:
+    """pairs: of neighbours in a window that no normal window holds. Those of the most frequent
+    templates say most."""
+    held = dict(zip(profile.vocabulary, profile.windows_with_template.tolist(), strict=True))
+    known = [
+        (-min(held[first], held[second]), first, second)
+        for first, second in pairs.select("first", "second").rows()
+        if first in held and second in held
+    ]
     return [
-        Finding("order", first, 0, 1, 1 / len(pairs), followed_by=second)
-        for first, second in pairs.sort("first", "second").select("first", "second").rows()
-        if first in known and second in known
+        Cause(
+            weight,
+            [Finding("order", first, 0, 1, 1.0, followed_by=second)],
+            is_tried=number < MOST_ORDERS_TRIED,
+        )
+        for number, (_, first, second) in enumerate(sorted(known))
     ]
 
 
 def _lines(windows: Windows, row: int, findings: list[Finding], odd: pl.DataFrame) -> list[Line]:
-    """Where to look: the events of what was found, else the last ones of the window."""
+    """Where to look: the events of what was found, else the last ones of the window. odd: its odd
+    numbers."""
     events = windows.events_of(row)
     chosen = []
     for finding in findings:

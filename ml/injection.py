@@ -10,14 +10,14 @@ slow       a number of one kind, as a latency or a size, is ten to a hundred tim
 """
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from ml.ranges import PLACE, Ranges
-from ml.windows import NUMBERS, Windows
+from ml.windows import Windows, rearranged, with_numbers
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -95,8 +95,9 @@ def plant(history: Windows, windows: Windows, seed: int) -> Planted:
             kinds[row] = kind
             planted += 1
         free = unfit + free
-    rebuilt = _rebuilt(_with_slow(windows, slowed), changed, templates)
-    return Planted(rebuilt, kinds != "", kinds)
+    if slowed:
+        windows = with_numbers(windows, pl.concat(slowed))
+    return Planted(rearranged(windows, changed, templates), kinds != "", kinds)
 
 
 def found_by_kind(is_flagged: Bools, kinds: npt.NDArray[np.str_]) -> dict[str, Found]:
@@ -206,17 +207,6 @@ class _Numbers:
         return None
 
 
-def _with_slow(windows: Windows, slowed: list[pl.DataFrame]) -> Windows:
-    if not slowed:
-        return windows
-    numbers: dict[int, list[float | None]] = {}
-    for event, place, number in pl.concat(slowed).select("event", "place", "number").rows():
-        numbers.setdefault(event, windows.events[NUMBERS][event].to_list())[place] = number
-    changed = pl.DataFrame({"event": numbers.keys(), NUMBERS: numbers.values()})
-    events = windows.events.with_row_index("event").cast({"event": pl.Int64})
-    return replace(windows, events=events.update(changed, on="event").drop("event"))
-
-
 def _fault(
     kind: str,
     sequence: Sequence,
@@ -238,40 +228,3 @@ def _fault(
 def _number_of_a_kind(windows: int, kinds: int) -> int:
     wanted = max(LEAST_OF_A_KIND * kinds, round(windows * SHARE))
     return min(wanted, round(windows * LARGEST_SHARE)) // kinds
-
-
-def _rebuilt(windows: Windows, changed: dict[int, Ints], templates: list[str]) -> Windows:
-    """The windows with the events of some of them taken from other places.
-
-    The moments of a window stay in order; an event that comes on top stands at the moment of the
-    one before it.
-    """
-    events, moments = [], []
-    for row in range(len(windows)):
-        start, end = int(windows.offsets[row]), int(windows.offsets[row + 1])
-        places = changed.get(row, np.arange(end - start))
-        events.append(np.where(places < 0, places, start + places))
-        moments.append(start + np.sort(_filled(places)))
-    lengths = [len(each) for each in events]
-    offsets = np.array([0, *np.cumsum(lengths)], dtype=np.int64)
-    drawn, moment = (np.concatenate([*each, []]).astype(np.int64) for each in (events, moments))
-    # Of a foreign event only the template is its own.
-    rebuilt = windows.events[np.where(drawn < 0, moment, drawn)]
-    named = pl.Series(np.array(templates)[np.where(drawn < 0, -1 - drawn, 0)], dtype=pl.String)
-    rebuilt = rebuilt.with_columns(
-        template_id=pl.when(pl.Series(drawn < 0)).then(named).otherwise(pl.col("template_id"))
-    )
-    if NUMBERS in rebuilt.columns:
-        own = pl.when(pl.Series(drawn >= 0)).then(NUMBERS).alias(NUMBERS)
-        rebuilt = rebuilt.with_columns(own)
-    spans = windows.spans
-    if "event_time" in rebuilt.columns:
-        rebuilt = rebuilt.with_columns(windows.events["event_time"].gather(moment))
-        spans = spans.with_columns(ends_at=rebuilt["event_time"].gather(offsets[1:] - 1))
-    return replace(windows, spans=spans, events=rebuilt, offsets=offsets)
-
-
-def _filled(places: Ints) -> Ints:
-    """The places with that of the event before in the place of foreign events."""
-    last = np.maximum.accumulate(np.where(places < 0, -1, np.arange(len(places))))
-    return np.where(last < 0, 0, places[last])

@@ -16,7 +16,7 @@ import numpy as np
 
 from ml.detectors import Detector, Floats, fit_out_of_fold, out_of_fold_scores
 from ml.evaluation import windows_per_day
-from ml.explanation import Explanation, explain
+from ml.explanation import Explanation, Score, explain
 from ml.families import create, family
 from ml.profile import NormalProfile
 from ml.splits import TooFewWindows
@@ -118,7 +118,8 @@ class Model:
         return self.tail.surprise(self.detector.score(windows))
 
     def judge(self, windows: Windows) -> Judgement:
-        return _judgement(self.score(windows), self.threshold, self.tail, self.profile, windows)
+        scores = self.score(windows)
+        return _judgement(scores, self.threshold, self.tail, windows, self.profile, self.score)
 
     def save(self, folder: Path) -> None:
         """Write `model.json`, `tail.npz` and two folders; nothing in them is a pickle."""
@@ -156,8 +157,11 @@ def judge_without_model(history: Windows, night: Windows) -> Judgement:
     # The oddest window of a small night may be flagged too: nothing says that it is normal.
     share = max(false_alarm_share(len(night)), 1.5 / (len(night) + 1))
     threshold = quantile_threshold(surprise, share)
-    usual = NormalProfile.fit(night.where(surprise <= threshold))
-    return _judgement(surprise, threshold, tail, usual, night)
+    # Those that judged a part each have not seen the same: one that has explains what all flagged.
+    usual = night.where(surprise <= threshold)
+    detector = create("novelty").fit(usual)
+    profile = NormalProfile.fit(usual)
+    return _judgement(surprise, threshold, tail, night, profile, detector.score)
 
 
 def severity_of(score: float, largest: float) -> Severity:
@@ -172,11 +176,17 @@ def severity_of(score: float, largest: float) -> Severity:
 
 
 def _judgement(
-    scores: Floats, threshold: float, tail: Tail, profile: NormalProfile, windows: Windows
+    scores: Floats,
+    threshold: float,
+    tail: Tail,
+    windows: Windows,
+    profile: NormalProfile,
+    score: Score,
 ) -> Judgement:
+    """profile, score: what explains, see `explain`."""
     rows = np.flatnonzero(scores > threshold)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
-    explanations = explain(profile, windows.take(rows))
+    explanations = explain(profile, windows.take(rows), score)
     largest = float(tail.surprise(tail.sample).max())
     anomalies = [
         Anomaly(int(row), float(scores[row]), severity_of(float(scores[row]), largest), why)

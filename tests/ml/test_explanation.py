@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
+from ml.detectors.novelty import Novelty
 from ml.explanation import (
     LINES_OF_EXPLANATION,
     Explanation,
@@ -15,13 +19,19 @@ from ml.explanation import (
     OddNumber,
     explain,
 )
+from ml.families import FAMILIES, create
 from ml.profile import NormalProfile
+from ml.windows import Windows
 
 USUAL = [["a", "b", "c"], ["a", "b", "b", "c"], ["a", "d"]] * 20
 
 
+def explanations(usual: Windows, odd: Windows) -> list[Explanation]:
+    return explain(NormalProfile.fit(usual), odd, Novelty().fit(usual).score)
+
+
 def explained(sequence: list[str], make_windows: Any) -> Explanation:
-    (explanation,) = explain(NormalProfile.fit(make_windows(USUAL)), make_windows([sequence]))
+    (explanation,) = explanations(make_windows(USUAL), make_windows([sequence]))
     return explanation
 
 
@@ -30,9 +40,7 @@ def explained(sequence: list[str], make_windows: Any) -> Explanation:
     [
         pytest.param(["a", "x", "b", "c"], ("new", "x", 0, 1), id="a new template"),
         pytest.param(["a", "x", "x", "b", "c"], ("new", "x", 0, 2), id="a new template twice"),
-        pytest.param(
-            ["a", "x", *["d"] * 90], ("new", "x", 0, 1), id="new comes first, though less odd"
-        ),
+        pytest.param(["a", "x", *["d"] * 90], ("new", "x", 0, 1), id="new beside many"),
         pytest.param(["b", "c"], ("missing", "a", 1, 0), id="a step that is missing"),
         pytest.param(["a", *["b"] * 30, "c"], ("more", "b", 2, 30), id="far more of a template"),
         pytest.param(["a", *["b"] * 3, *["c"] * 9], ("more", "c", 1, 9), id="the more telling"),
@@ -52,8 +60,7 @@ def test_new_templates_share_by_how_often_they_occur(make_windows: Any) -> None:
 
 
 def test_fewer_than_normal(make_windows: Any) -> None:
-    profile = NormalProfile.fit(make_windows([["a"] * 9] * 5))
-    (explanation,) = explain(profile, make_windows([["a"] * 3]))
+    (explanation,) = explanations(make_windows([["a"] * 9] * 5), make_windows([["a"] * 3]))
     assert explanation.findings == [Finding("fewer", "a", 9, 3, 1.0)]
 
 
@@ -66,13 +73,42 @@ def test_an_unknown_order_is_told_when_the_counts_are_normal(make_windows: Any) 
 
 
 def test_each_window_has_the_explanation_of_its_own(make_windows: Any) -> None:
-    profile = NormalProfile.fit(make_windows(USUAL))
-    odd = [["a", "x", "b", "c"], ["a", "b", "c"], ["c", "b", "a"], ["a", "y", "d"]]
-    firsts = [
-        explanation.findings[0].template_id if explanation.findings else None
-        for explanation in explain(profile, make_windows(odd))
-    ]
-    assert firsts == ["x", None, "b", "y"]
+    odd = [["a", "x", "b", "c"], ["a", "b", "c"], ["c", "b", "a"], ["a", "x", "b", "c"], ["y"]]
+    found = explanations(make_windows(USUAL), make_windows(odd))
+    firsts = [each.findings[0].template_id if each.findings else None for each in found]
+    assert firsts == ["x", None, "b", "x", "y"]
+    assert [line.line_number for line in found[3].lines] == [3002]
+
+
+def test_what_else_is_explained_changes_no_explanation(make_windows: Any) -> None:
+    usual = make_windows(USUAL)
+    odd = make_windows([["a", "x", "d"], ["b", "c"], ["a", "x", "d"], ["c", "b", "a"], ["y"] * 9])
+    parts = [odd.take(np.array(rows)) for rows in ([0, 1], [2], [3, 4])]
+    apart = [each for part in parts for each in explanations(usual, part)]
+    assert explanations(usual, odd) == apart
+
+
+def test_a_share_is_by_how_much_less_odd_the_window_is_without_it(make_windows: Any) -> None:
+    usual, odd = make_windows([["a", "b", "c"]] * 9), make_windows([["a", "b", "b", "c", "c", "x"]])
+
+    def score(windows: Windows) -> np.ndarray:
+        counts = windows.count_vectors(["b", "c", "x"]).toarray()
+        return counts[:, :3] @ np.array([3.0, 1.0, 0.0])
+
+    (explanation,) = explain(NormalProfile.fit(usual), odd, score)
+    shares = {finding.template_id: finding.share for finding in explanation.findings}
+    assert shares == pytest.approx({"b": 0.75, "c": 0.25, "x": 0})
+    assert [finding.template_id for finding in explanation.named] == ["b", "c"]
+    assert explanation.signature == "more:b|more:c"
+
+
+def test_where_nothing_lowers_the_score_the_profile_says_what_is_odd(make_windows: Any) -> None:
+    usual, odd = make_windows(USUAL), make_windows([["a", "x", "b", *["c"] * 5]])
+    (explanation,) = explain(NormalProfile.fit(usual), odd, lambda each: np.ones(len(each)))
+    assert [finding.kind for finding in explanation.findings] == ["new", "more"]
+    new, more = (finding.share for finding in explanation.findings)
+    assert new > more > 0
+    assert new + more == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +146,7 @@ def test_the_lines_lead_to_what_was_found(
 
 def test_an_unusual_number_is_named_with_its_line(make_numbered: Any) -> None:
     usual = [[3 + (7 * number) % 78, 40] for number in range(300)]
-    profile = NormalProfile.fit(make_numbered(usual))
-    (explanation,) = explain(profile, make_numbered([[40, 9312]]))
+    (explanation,) = explanations(make_numbered(usual), make_numbered([[40, 9312]]))
     (finding,) = explanation.findings
     assert (finding.kind, finding.template_id, finding.found, finding.share) == ("value", "w", 1, 1)
     assert explanation.lines == [Line("a.log", 2)]
@@ -121,9 +156,8 @@ def test_an_unusual_number_is_named_with_its_line(make_numbered: Any) -> None:
 
 def test_what_only_the_peers_do_is_named_with_its_lines(make_keyed: Any) -> None:
     usual = [(f"host{n % 5}", ["a", "sudo"] if n % 5 else ["a"]) for n in range(305)]
-    profile = NormalProfile.fit(make_keyed(usual))
     judged = make_keyed([("host1", ["a", "sudo"]), ("host0", ["a", "sudo"])])
-    peer, odd = explain(profile, judged)
+    peer, odd = explanations(make_keyed(usual), judged)
     assert peer.findings == []
     assert odd.findings == [
         Finding("habit", "sudo", 0, 1, 1.0, habit=OddHabit("host0", 61, seen=0, at_least=1))
@@ -192,4 +226,67 @@ def test_reasons_in_words(findings: list[Finding], reason: str) -> None:
 
 
 def test_nothing_to_explain(make_windows: Any) -> None:
-    assert explain(NormalProfile.fit(make_windows(USUAL)), make_windows([])) == []
+    assert explanations(make_windows(USUAL), make_windows([])) == []
+
+
+# What each family is known to see of one cause planted in a usual window; all else is a bonus.
+STEPS = ["open", "read", "check", "write", "close"]
+PLANTED = {
+    "new": ["open", "read", "x", "check", "write", "close"],
+    "missing": ["open", "check", "write", "close"],
+    "more": ["open", "read", "check", *["write"] * 30, "close"],
+    "order": ["open", "read", "write", "check", "close"],
+    "value": STEPS,
+}
+NAMED = {
+    "new": ("x", None),
+    "missing": ("read", None),
+    "more": ("write", None),
+    "order": ("write", "check"),
+    "value": ("write", None),
+}
+COUNTS = {"new", "missing", "more", "value"}
+SEEN = {
+    "novelty": {*PLANTED},
+    "isolation_forest": {"more", "value"},
+    "one_class_svm": COUNTS,
+    "lstm": {*PLANTED},
+    "bert": COUNTS,
+    "ensemble": {*PLANTED},
+}
+RARE = [
+    ["open", "retry", "read", "check", "write", "close"],
+    ["open", "read", "check", "write", "audit", "close"],
+    ["open", "read", "check", *["write"] * 9, "close"],
+]
+
+
+def with_sizes(windows: Windows, odd: int | None = None) -> Windows:
+    """Each `write` has a number; in the window of row `odd` one that is far too large."""
+    sizes = [
+        [9312.0 if row == odd else 3.0 + 7 * number % 41] if template == "write" else []
+        for number, (row, template) in enumerate(
+            zip(windows.rows_of_events, windows.events["template_id"], strict=True)
+        )
+    ]
+    numbers = pl.Series(sizes, dtype=pl.List(pl.Float64))
+    return replace(windows, events=windows.events.with_columns(numbers=numbers))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_names_the_planted_cause_first(name: str, make_windows: Any) -> None:
+    read_twice, written_twice = sorted([*STEPS, "read"], key=STEPS.index), [*STEPS[:4], *STEPS[3:]]
+    usual = with_sizes(make_windows([STEPS, read_twice, written_twice] * 50 + RARE * 2))
+    odd = with_sizes(make_windows(list(PLANTED.values())), odd=list(PLANTED).index("value"))
+    detector = create(name).fit(usual)
+    is_flagged = detector.score(odd) > np.quantile(detector.score(usual), 0.95)
+    flagged = {kind for kind, is_odd in zip(PLANTED, is_flagged, strict=True) if is_odd}
+    assert flagged >= SEEN[name]
+    found = explain(NormalProfile.fit(usual), odd, detector.score)
+    for kind, explanation in zip(PLANTED, found, strict=True):
+        shares = [finding.share for finding in explanation.findings]
+        assert sum(shares) == pytest.approx(1)
+        assert min(shares) >= 0
+        first = explanation.findings[0]
+        if kind in flagged:
+            assert (first.kind, first.template_id, first.followed_by) == (kind, *NAMED[kind])
