@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from include import tracking
 from include.database import anomalies, catalogue, coverage, ledger, shadows
-from include.lake.events import read_windows
+from include.lake.events import read_windows, windows_in_parts
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml import rates
-from ml.model import Judgement, judge_without_model, severity_of
+from ml.model import Judgement, Model, judge_without_model, severity_of
 from ml.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -70,14 +70,12 @@ def score_interval(
         registered = tracking.champion(client, source.name)
     else:
         registered = tracking.version(client, source.name, model_version)
-    windows = read_windows(workspace, source, start, end)
     if registered is None:
-        history = read_windows(workspace, source, start - HISTORY, start)
-        judgement, family = judge_without_model(history, windows), "novelty"
-        name, version = NO_MODEL
+        night = _without_model(workspace, source, start, end)
+        family, (name, version) = "novelty", NO_MODEL
     else:
-        judgement, family = registered.model.judge(windows), registered.model.family
-        name, version = registered.name, registered.version
+        night = _by_model(workspace, source, start, end, registered.model)
+        family, name, version = registered.model.family, registered.name, registered.version
     odd = _odd_spans(workspace, source.name, start, end)
     scoring = anomalies.Scoring(
         source=source.name,
@@ -87,30 +85,58 @@ def score_interval(
         model_version=version,
         catalogue_version=version_of_catalogue,
         detector=family,
-        windows=len(windows),
-        events=len(windows.events),
-        anomalies=len(judgement.anomalies) + len(odd),
-        threshold=judgement.threshold,
+        windows=night.windows,
+        events=night.events,
+        anomalies=len(night.rows) + len(odd),
+        threshold=night.threshold,
         scored_at=datetime.now(UTC),
         is_comparison=model_version is not None,
     )
     with workspace.engine.begin() as conn:
-        texts = catalogue.template_texts(conn, source.name)
-        rows = _window_rows(windows, judgement, texts, family) + _rate_rows(odd)
-        anomalies.replace_interval(conn, scoring, rows)
+        anomalies.replace_interval(conn, scoring, night.rows + _rate_rows(odd))
         if model_version is None:
-            judged = coverage.Judged(
-                scoring.windows, scoring.anomalies, _unseen_share(windows, registered), seen
-            )
+            judged = coverage.Judged(scoring.windows, scoring.anomalies, night.unseen_share, seen)
             coverage.record(conn, source.name, start, end, scoring.scored_at, judged)
     return scoring
 
 
-def _unseen_share(windows: Windows, registered: tracking.RegisteredModel | None) -> float | None:
-    if registered is None or not len(windows.events):
-        return None
-    known = windows.events["template_id"].is_in(registered.model.profile.vocabulary)
-    return 1 - float(known.mean())  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class _Night:
+    """What was judged of an interval. unseen: events in templates that the model has never seen,
+    None without a model."""
+
+    windows: int
+    events: int
+    unseen: int | None
+    threshold: float
+    rows: list[anomalies.Anomaly]
+
+    @property
+    def unseen_share(self) -> float | None:
+        return self.unseen / self.events if self.events and self.unseen is not None else None
+
+
+def _by_model(
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime, model: Model
+) -> _Night:
+    """Part by part, so that a night of any size fits."""
+    windows = events = unseen = 0
+    rows = []
+    for part in windows_in_parts(workspace, source, start, end):
+        rows += _window_rows(part, model.judge(part), model.family)
+        windows, events = windows + len(part), events + len(part.events)
+        unseen += int((~part.events["template_id"].is_in(model.profile.vocabulary)).sum())
+    return _Night(windows, events, unseen, model.threshold, rows)
+
+
+def _without_model(
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime
+) -> _Night:
+    windows = read_windows(workspace, source, start, end)
+    history = read_windows(workspace, source, start - HISTORY, start)
+    judgement = judge_without_model(history, windows)
+    rows = _window_rows(windows, judgement, "novelty")
+    return _Night(len(windows), len(windows.events), None, judgement.threshold, rows)
 
 
 def shadow_night(workspace: Workspace, source: str, start: str, end: str) -> dict[str, object]:
@@ -226,9 +252,7 @@ def _rate_rows(odd: list[rates.OddSpan]) -> list[anomalies.Anomaly]:
     ]
 
 
-def _window_rows(
-    windows: Windows, judgement: Judgement, texts: dict[str, str], family: str
-) -> list[anomalies.Anomaly]:
+def _window_rows(windows: Windows, judgement: Judgement, family: str) -> list[anomalies.Anomaly]:
     rows = []
     for found in judgement.anomalies:
         span = windows.spans.row(found.row, named=True)
@@ -241,7 +265,9 @@ def _window_rows(
                 score=found.score,
                 threshold=judgement.threshold,
                 severity=found.severity,
-                reason=found.explanation.reason(lambda template: texts.get(template, template)),
+                reason=found.explanation.reason(
+                    lambda template: windows.texts.get(template, template)
+                ),
                 explanation=[asdict(finding) for finding in found.explanation.findings],
                 lines=[asdict(line) for line in found.explanation.lines],
                 events=int(windows.lengths[found.row]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -17,10 +17,20 @@ from include.lake.schema import EVENT_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml.templates import numbers_of
-from ml.windows import EVENT_COLUMNS, NUMBERS, Windows, closed_windows
+from ml.windows import (
+    EVENT_COLUMNS,
+    NUMBERS,
+    CountRule,
+    SessionRule,
+    TimeRule,
+    Windows,
+    closed_windows,
+)
 
 # Requests under way at once: the parts are small, and the wait is the network's.
 READERS = 8
+# So many events, or few more, are in memory at once, however many a night has.
+EVENTS_AT_ONCE = 1_000_000
 
 
 def read_events(
@@ -29,11 +39,13 @@ def read_events(
     start: datetime,
     end: datetime,
     columns: Sequence[str] = (*EVENT_COLUMNS, NUMBERS),
+    chosen: pl.Expr | None = None,
 ) -> pl.DataFrame:
     """The events of a source with start <= event_time < end, in no particular order.
 
-    columns: of the lake, and `NUMBERS`, which are made of `parameters` part by part. Only what the
-    ledger says is published is seen.
+    columns: of the lake, and `NUMBERS`, which are made of `parameters` part by part. chosen: which
+    of the events to read, by what is stored of them; all where it is None. Only what the ledger
+    says is published is seen.
     """
     with workspace.engine.connect() as conn:
         parts = ledger.parts_between(conn, source, start, end)
@@ -42,6 +54,8 @@ def read_events(
     def read(part: tuple[str, list[str]]) -> pl.DataFrame:
         path, object_keys = part
         within = pl.col("event_time").is_between(start, end, closed="left")
+        if chosen is not None:
+            within &= chosen
         events = _read_part(workspace, path, object_keys, [*stored, "event_time"])
         return with_numbers(events.filter(within).select(stored))
 
@@ -105,16 +119,41 @@ def read_windows(
     source: LogSource,
     start: datetime,
     end: datetime,
+    chosen: pl.Expr | None = None,
 ) -> Windows:
     """The windows of a source that close after `start` and not after `end`, with all of their
-    events."""
+    events. chosen: see `read_events`."""
     rule = source.windowing.rule
-    events = read_events(workspace, source.name, start - rule.lookback, end)
+    events = read_events(workspace, source.name, start - rule.lookback, end, chosen=chosen)
     with workspace.engine.connect() as conn:
         texts = template_texts(conn, source.name)
         redirects = template_redirects(conn, source.name)
     events = events.with_columns(pl.col("template_id").replace(redirects))
     return replace(closed_windows(events, rule, start, end), texts=texts)
+
+
+def windows_in_parts(
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime
+) -> Iterator[Windows]:
+    """The same windows, of about `EVENTS_AT_ONCE` events at a time: sessions by their keys, windows
+    of time in spans of time. Those of a number of events come at once, as each rests on all that
+    came before it on its day."""
+    rule = source.windowing.rule
+    with workspace.engine.connect() as conn:
+        volumes = ledger.hourly_volumes(conn, source.name, start - rule.lookback, end)
+    parts = max(1, -(-sum(volumes.values()) // EVENTS_AT_ONCE))
+    for n in range(parts):
+        match rule:
+            case SessionRule():
+                chosen = pl.col("session_key").hash() % parts == n
+                yield read_windows(workspace, source, start, end, chosen if parts > 1 else None)
+            case TimeRule():
+                span = (end - start) / parts
+                until = end if n == parts - 1 else start + (n + 1) * span
+                yield read_windows(workspace, source, start + n * span, until)
+            case CountRule():
+                if n == 0:
+                    yield read_windows(workspace, source, start, end)
 
 
 def windows_within(

@@ -16,7 +16,9 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from include import tracking
+from include.lake.events import read_windows, windows_in_parts
 from include.scoring import score_interval, score_night
+from include.sources import load_source
 from include.training.jobs import Judged
 from include.workspace import Workspace, open_workspace
 from ml.explanation import LINES_OF_EXPLANATION
@@ -98,6 +100,40 @@ def test_twice_in_parallel_and_in_halves_give_the_same_rows(judged: Workspace) -
         row for row in rows_of(judged) if row["interval_end"] - row["interval_start"] < DAY
     ]
     assert comparable(in_halves) == comparable(whole)
+
+
+def test_a_night_in_parts_gives_the_same_rows_as_at_once(
+    judged: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = (SOURCE, SECOND.isoformat(), THIRD.isoformat())
+    told = score_night(judged, *night)
+    whole = rows_of(judged)
+    monkeypatch.setattr("include.lake.events.EVENTS_AT_ONCE", 3000)
+    source = judged.source(SOURCE)
+    assert len(list(windows_in_parts(judged, source, SECOND, THIRD))) > 3
+    assert score_night(judged, *night) == told
+    assert rows_of(judged) == whole
+
+
+@pytest.mark.parametrize(
+    "windowing",
+    [
+        "{kind: time, size: 10m, step: 5m}",
+        "{kind: count, size: 100, step: 50}",
+    ],
+)
+def test_windows_of_time_and_of_events_are_the_same_in_parts(
+    judged: Workspace, windowing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(judged.settings.sources_path, f"{SOURCE}.yaml")
+    session = path.read_text().splitlines()[-1]
+    path.write_text(path.read_text().replace(session, f"windowing: {windowing}"))
+    source = load_source(path)
+    whole = read_windows(judged, source, SECOND, THIRD)
+    monkeypatch.setattr("include.lake.events.EVENTS_AT_ONCE", 3000)
+    parts = list(windows_in_parts(judged, source, SECOND, THIRD))
+    assert [window for part in parts for window in part.spans.rows()] == whole.spans.rows()
+    assert sum(len(part.events) for part in parts) == len(whole.events)
 
 
 def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
