@@ -7,7 +7,7 @@ is worth, the detector itself says of the window without it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -218,23 +218,81 @@ def _shared(causes: list[Cause]) -> list[Finding]:
 def _causes(
     profile: NormalProfile, windows: Windows, odd_numbers: pl.DataFrame
 ) -> list[list[Cause]]:
-    """What differs from normal in each window."""
-    vectors = windows.count_vectors(profile.vocabulary).toarray()
-    _, nearest = profile.nearest(vectors)
-    numbers_of, habits_of, pairs_of = (
-        _by_window(frame)
-        for frame in (odd_numbers, profile.entities.odd(windows), profile.unseen_pairs(windows))
-    )
-    causes = []
-    for row in range(len(windows)):
-        found = _count_causes(profile, windows, row, profile.vectors[nearest[row]], vectors[row])
-        found += _value_causes(profile, numbers_of(row))
-        found += _habit_causes(profile, habits_of(row))
-        found.sort(key=lambda cause: (-cause.weight, cause.findings[0].template_id))
-        for cause in found[:MOST_TRIED]:
+    """What differs from normal in each window, the heaviest first."""
+    causes: list[list[Cause]] = [[] for _ in range(len(windows))]
+    for row, cause in (
+        *_count_causes(profile, windows),
+        *_value_causes(profile, odd_numbers),
+        *_habit_causes(profile, profile.entities.odd(windows)),
+    ):
+        causes[row].append(cause)
+    orders: list[list[Cause]] = [[] for _ in range(len(windows))]
+    for row, cause in _order_causes(profile, profile.unseen_pairs(windows)):
+        orders[row].append(cause)
+    for of_window, of_order in zip(causes, orders, strict=True):
+        of_window.sort(key=lambda cause: (-cause.weight, cause.findings[0].template_id))
+        for cause in (*of_window[:MOST_TRIED], *of_order[:MOST_ORDERS_TRIED]):
             cause.is_tried = True
-        causes.append(found + _order_causes(profile, pairs_of(row), 0.0 if found else 1.0))
+        # The profile weighs an order only where nothing else differs.
+        of_window += [replace(cause, weight=0.0) for cause in of_order] if of_window else of_order
     return causes
+
+
+def _count_causes(profile: NormalProfile, windows: Windows) -> Iterator[tuple[int, Cause]]:
+    known = len(profile.vocabulary)
+    found = windows.count_vectors(profile.vocabulary).toarray()
+    _, nearest = profile.nearest(found)
+    expected = profile.vectors[nearest]
+    weights: Floats = np.abs(np.log1p(found) - np.log1p(expected)) * profile.weights
+    for row, column in np.argwhere(weights[:, :known]).tolist():
+        before, now = int(expected[row, column]), int(found[row, column])
+        kind: Kind = ("missing" if not now else "fewer") if now < before else "more"
+        finding = Finding(kind, profile.vocabulary[column], before, now, 1.0)
+        yield row, Cause(float(weights[row, column]), [finding])
+    unseen = (
+        windows.events.select("template_id", window=pl.Series(windows.rows_of_events))
+        .filter(~pl.col("template_id").is_in(profile.vocabulary))
+        .group_by("window", "template_id")
+        .agg(found=pl.len())
+        .sort("window", "template_id")
+    )
+    for (row,), of_window in unseen.partition_by("window", as_dict=True).items():
+        total = int(of_window["found"].sum())
+        counts = of_window.select("template_id", "found").rows()
+        new = [Finding("new", each, 0, count, count / total) for each, count in counts]
+        yield row, Cause(float(weights[row, known]), new)
+
+
+def _value_causes(profile: NormalProfile, odd: pl.DataFrame) -> Iterator[tuple[int, Cause]]:
+    """odd: the odd numbers of the windows; of each place the oddest is told."""
+    places = odd.sort("excess").group_by("window", "template_id", "place", maintain_order=True)
+    for place in places.agg(pl.all().last(), found=pl.len()).iter_rows(named=True):
+        value = OddNumber(place["place"], place["number"], place["low"], place["high"])
+        finding = Finding("value", place["template_id"], 0, place["found"], 1.0, value=value)
+        weight = WEIGHT_OF_EXCESS * place["excess"] * profile.weights[-1]
+        yield place["window"], Cause(weight, [finding])
+
+
+def _habit_causes(profile: NormalProfile, odd: pl.DataFrame) -> Iterator[tuple[int, Cause]]:
+    """odd: the odd deeds of the windows' entities, one a template."""
+    for deed in odd.iter_rows(named=True):
+        habit = OddHabit(deed["entity"], deed["windows"], deed["seen"], deed["half"])
+        finding = Finding("habit", deed["template_id"], 0, deed["count"], 1.0, habit=habit)
+        weight = WEIGHT_OF_EXCESS * deed["excess"] * profile.weights[-1]
+        yield deed["window"], Cause(weight, [finding])
+
+
+def _order_causes(profile: NormalProfile, pairs: pl.DataFrame) -> Iterator[tuple[int, Cause]]:
+    """pairs: of neighbours in the windows that no normal window holds. Those of the most frequent
+    templates say most."""
+    held = dict(zip(profile.vocabulary, profile.windows_with_template.tolist(), strict=True))
+    known = [
+        (-min(held[first], held[second]), first, second, window)
+        for window, first, second in pairs.select("window", "first", "second").rows()
+        if first in held and second in held
+    ]
+    for _, first, second, window in sorted(known):
+        yield window, Cause(1.0, [Finding("order", first, 0, 1, 1.0, followed_by=second)])
 
 
 def _by_window(frame: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
@@ -243,85 +301,25 @@ def _by_window(frame: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
     return lambda row: parts.get((row,), nothing)
 
 
-def _count_causes(
-    profile: NormalProfile, windows: Windows, row: int, expected: Ints, found: Ints
-) -> list[Cause]:
-    known = len(profile.vocabulary)
-    weights: Floats = np.abs(np.log1p(found) - np.log1p(expected)) * profile.weights
-    causes = []
-    for column in np.flatnonzero(weights[:known]):
-        before, now = int(expected[column]), int(found[column])
-        kind: Kind = ("missing" if not now else "fewer") if now < before else "more"
-        finding = Finding(kind, profile.vocabulary[column], before, now, 1.0)
-        causes.append(Cause(float(weights[column]), [finding]))
-    if found[known]:
-        events = windows.events_of(row)
-        unknown = events.filter(~events["template_id"].is_in(profile.vocabulary))
-        counts = unknown["template_id"].value_counts().sort("template_id").rows()
-        new = [Finding("new", each, 0, count, count / len(unknown)) for each, count in counts]
-        causes.append(Cause(float(weights[known]), new))
-    return causes
-
-
-def _value_causes(profile: NormalProfile, odd: pl.DataFrame) -> list[Cause]:
-    """odd: the odd numbers of a window; of each place the oddest is told."""
-    causes = []
-    for (template_id, place), of_place in odd.group_by("template_id", "place", maintain_order=True):
-        oddest = of_place.sort("excess").row(-1, named=True)
-        value = OddNumber(int(place), oddest["number"], oddest["low"], oddest["high"])
-        finding = Finding("value", str(template_id), 0, len(of_place), 1.0, value=value)
-        causes.append(Cause(WEIGHT_OF_EXCESS * oddest["excess"] * profile.weights[-1], [finding]))
-    return causes
-
-
-def _habit_causes(profile: NormalProfile, odd: pl.DataFrame) -> list[Cause]:
-    """odd: the odd deeds of a window's entity, one a template."""
-    causes = []
-    for deed in odd.iter_rows(named=True):
-        habit = OddHabit(deed["entity"], deed["windows"], deed["seen"], deed["half"])
-        finding = Finding("habit", deed["template_id"], 0, deed["count"], 1.0, habit=habit)
-        causes.append(Cause(WEIGHT_OF_EXCESS * deed["excess"] * profile.weights[-1], [finding]))
-    return causes
-
-
-def _order_causes(profile: NormalProfile, pairs: pl.DataFrame, weight: float) -> list[Cause]:
-    """pairs: of neighbours in a window that no normal window holds. Those of the most frequent
-    templates say most."""
-    held = dict(zip(profile.vocabulary, profile.windows_with_template.tolist(), strict=True))
-    known = [
-        (-min(held[first], held[second]), first, second)
-        for first, second in pairs.select("first", "second").rows()
-        if first in held and second in held
-    ]
-    return [
-        Cause(
-            weight,
-            [Finding("order", first, 0, 1, 1.0, followed_by=second)],
-            is_tried=number < MOST_ORDERS_TRIED,
-        )
-        for number, (_, first, second) in enumerate(sorted(known))
-    ]
-
-
 def _lines(windows: Windows, row: int, findings: list[Finding], odd: pl.DataFrame) -> list[Line]:
     """Where to look: the events of what was found, else the last ones of the window. odd: its odd
     numbers."""
-    events = windows.events_of(row)
-    chosen = []
+    start, end = int(windows.offsets[row]), int(windows.offsets[row + 1])
+    templates = windows.events["template_id"][start:end].to_numpy()
+    events: list[int] = []
     for finding in findings:
-        of_template = pl.col("template_id") == finding.template_id
+        if not finding.share:
+            continue
         if finding.value:
+            of_template = pl.col("template_id") == finding.template_id
             of_place = odd.filter(of_template & (pl.col("place") == finding.value.place))
-            chosen.append(windows.events[of_place.sort("excess")["event"].tail(2)])
-        elif finding.found:
+            events += of_place.sort("excess")["event"].tail(2).to_list()
+        elif len(events) < LINES_OF_EXPLANATION:
             # The last of each finding's events: a repetition is odd at its end, not at its start.
-            chosen.append(events.filter(of_template).tail(2))
-    picked = [frame for frame in chosen if len(frame)] or [events.tail(LINES_OF_EXPLANATION)]
-    addresses = [
-        Line(key, number)
-        for frame in picked
-        for key, number in frame.select("object_key", "line_number").rows()
-    ]
+            events += (start + np.flatnonzero(templates == finding.template_id)[-2:]).tolist()
+    events = events or list(range(max(start, end - LINES_OF_EXPLANATION), end))
+    picked = windows.events.select("object_key", "line_number")[events]
+    addresses = [Line(*each) for each in picked.rows()]
     return list(dict.fromkeys(addresses))[:LINES_OF_EXPLANATION]
 
 

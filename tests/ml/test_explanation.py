@@ -93,7 +93,8 @@ def test_a_share_is_by_how_much_less_odd_the_window_is_without_it(make_windows: 
 
     def score(windows: Windows) -> np.ndarray:
         counts = windows.count_vectors(["b", "c", "x"]).toarray()
-        return counts[:, :3] @ np.array([3.0, 1.0, 0.0])
+        odd: np.ndarray = counts[:, :3] @ np.array([3.0, 1.0, 0.0])
+        return odd
 
     (explanation,) = explain(NormalProfile.fit(usual), odd, score)
     shares = {finding.template_id: finding.share for finding in explanation.findings}
