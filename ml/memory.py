@@ -6,7 +6,6 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy import sparse
 
 from ml.profile import LEAST_WEIGHT
@@ -98,7 +97,9 @@ class _Weighed:
 def _events(past: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> tuple[Ints, Ints]:
     """The template of each event as a number, and the row of its anomaly, the past ones first."""
     sequences = [*past, *new]
-    templates = pl.Series(list(chain.from_iterable(sequences)), dtype=pl.String)
-    lengths = np.array([len(sequence) for sequence in sequences])
-    codes = templates.rank("dense").cast(pl.Int64).to_numpy()
-    return codes, np.repeat(np.arange(len(sequences)), lengths)
+    numbers: dict[str, int] = {}
+    codes = [
+        numbers.setdefault(template, len(numbers)) for template in chain.from_iterable(sequences)
+    ]
+    rows = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    return np.array(codes, dtype=np.int64), rows
