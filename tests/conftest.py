@@ -99,7 +99,7 @@ def workspace(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     open_workspace.cache_clear()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ingest() -> Callable[[Workspace, str], int]:
     """One run of the steps of the DAG `ingest_logs` on a source; the number of events published.
 
@@ -119,7 +119,7 @@ def ingest() -> Callable[[Workspace, str], int]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def train() -> Callable[..., Judged]:
     """One run of the steps of the DAG `train_detectors` on a source, with what its form would say;
     what the gate said."""
@@ -138,7 +138,7 @@ def train() -> Callable[..., Judged]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def crown(train: Callable[..., Judged]) -> Callable[..., str]:
     """Train a family on a period and make it the source's champion, whatever the gate would say;
     its version."""
