@@ -8,7 +8,8 @@ Where do I go to…
 - change how models are measured, split or chosen? `evaluation.py`, `splits.py`, `promotion.py`.
 - change what is tuned, or how it is searched for? `tuning.py`, `search.py`.
 - change how it is noticed that logs have moved away from a model? `drift.py`.
-- change what is said about an anomaly? `explanation.py`.
+- change what is said about an anomaly? `explanation.py`; what it would be without one of the things
+  that are odd: `mending.py`; which past ones it is like: `memory.py`.
 
 Nothing here imports anything else of the project.
 """
