@@ -7,7 +7,7 @@ it began, how broad it is and how bad.
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -140,11 +140,11 @@ def group(
     An id is that of the founding window and its night: it outlives another model and more nights.
     """
     index = _Index(closed or {})
-    for incident_id, known in (earlier or {}).items():
-        incident = Incident(incident_id)
-        index.incidents.append(incident)
-        for sighting in sorted(known, key=_in_order):
-            index.add(sighting, incident)
+    begun = {incident_id: Incident(incident_id) for incident_id in earlier or {}}
+    index.incidents += begun.values()
+    known = [(each, begun[key]) for key, held in (earlier or {}).items() for each in held]
+    for sighting, incident in sorted(known, key=lambda pair: _in_order(pair[0])):
+        index.add(sighting, incident)
     for sighting in sorted(sightings, key=_in_order):
         joined = index.of_own_source(sighting) or index.of_others(sighting)
         if joined is None:
@@ -156,18 +156,28 @@ def group(
 
 @dataclass(slots=True)
 class _Index:
-    """The incidents so far, by the findings of the first sighting of each source."""
+    """The incidents so far.
+
+    by_finding: by source, and what its first sighting found. by_night: by their last night and
+    their id, in the order of their last sightings.
+    """
 
     closed: Mapping[str, datetime]
     incidents: list[Incident] = field(default_factory=list)
     by_finding: defaultdict[tuple[str, str], list[Incident]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    by_night: defaultdict[datetime, dict[str, Incident]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
     def add(self, sighting: Sighting, incident: Incident) -> None:
         if sighting.source not in incident.firsts:
             for finding in sighting.findings:
                 self.by_finding[sighting.source, finding].append(incident)
+        if incident.sightings:
+            del self.by_night[incident.last.night][incident.incident_id]
+        self.by_night[sighting.night][incident.incident_id] = incident
         incident.add(sighting)
 
     def of_own_source(self, sighting: Sighting) -> Incident | None:
@@ -189,13 +199,22 @@ class _Index:
     def of_others(self, sighting: Sighting) -> Incident | None:
         alike = [
             incident
-            for incident in self.incidents
+            for incident in self._near(sighting)
             if sighting.source not in incident.firsts
             and self._takes(incident, sighting)
-            and abs(sighting.end - incident.last.end) <= NEAR
             and _is_alike_across(incident, sighting)
         ]
         return max(alike, key=_latest, default=None)
+
+    def _near(self, sighting: Sighting) -> Iterator[Incident]:
+        """Those that end within `NEAR` of it."""
+        for touched in self.by_night.values():
+            for incident in reversed(touched.values()):
+                # Within a night, those before it ended no later.
+                if sighting.end - incident.last.end > NEAR:
+                    break
+                if incident.last.end - sighting.end <= NEAR:
+                    yield incident
 
     def _takes(self, incident: Incident, sighting: Sighting) -> bool:
         if sighting.night - incident.last.night > EXPIRY:

@@ -101,3 +101,15 @@ def test_a_shadow_comes_after_the_champion_and_can_be_switched_off(dags: dict[st
         shadow.python_callable(night={}, params={"shadow": False, "model_version": None})
     with pytest.raises(AirflowSkipException, match="only compares"):
         shadow.python_callable(night={}, params={"shadow": True, "model_version": "2"})
+
+
+def test_incidents_are_grouped_whatever_became_of_a_source_and_a_failed_night_shows(
+    dags: dict[str, Any],
+) -> None:
+    dag = dags["score_nightly"]
+    grouped = dag.get_task("group_incidents")
+    assert {"plan_nights", "score"} <= grouped.upstream_task_ids
+    assert grouped.trigger_rule == "all_done_min_one_success"
+    assert dag.get_task("alert").upstream_task_ids == {"group_incidents"}
+    # A run fails with its leaves: one of them must come after `score` and need it.
+    assert "shadow" in {task.task_id for task in dag.leaves}
