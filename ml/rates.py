@@ -100,7 +100,7 @@ def odd_spans(volumes: Mapping[datetime, int], start: datetime, end: datetime) -
         odd = _judged(hours[n], counts[n - MEMORY : n + 1])
         if odd is None or odd.score <= THRESHOLD:
             continue
-        if spans and spans[-1].kind == odd.kind and spans[-1].end == hours[n]:
+        if spans and _is_one(spans[-1], odd, hours[n]):
             odd = _together(spans.pop(), odd)
         spans.append(odd)
     return spans
@@ -229,6 +229,13 @@ def _surprise(found: int, mean: float, dispersion: float, uncertainty: float) ->
     count = nbinom(1 / spread, 1 / (1 + spread * mean))
     log_p = count.logcdf(found) if found < mean else count.logsf(found - 1)
     return min(-float(log_p) / math.log(10), LARGEST_SCORE)
+
+
+def _is_one(before: OddSpan, odd: OddSpan, hour: datetime) -> bool:
+    """Whether an hour goes on with the span before it. A silence may be told, not be told for the
+    hours that are mostly silent anyway, and be told again: it is one since it began."""
+    goes_on = before.end == hour or (odd.kind == "silence" and odd.start < before.end)
+    return before.kind == odd.kind and goes_on
 
 
 def _together(one: OddSpan, next_one: OddSpan) -> OddSpan:

@@ -170,3 +170,13 @@ def test_the_days_before_a_source_first_spoke_are_no_history() -> None:
 
 def test_no_volumes_at_all() -> None:
     assert odd_spans({}, START, END) == []
+
+
+def test_a_silence_that_is_told_again_after_quiet_hours_is_one_span() -> None:
+    # Of a young source, busy by day: what is missing is told by day, not at night, and by day again.
+    rng = np.random.default_rng(3)
+    hours = [START + n * HOUR for n in range(-2 * 24, 6)]
+    counts = rng.poisson([20.0 if 8 <= hour.hour < 18 else 0.3 for hour in hours])
+    volumes = {hour: int(count) for hour, count in zip(hours, counts, strict=True) if count}
+    (span,) = odd_spans(volumes, START, START + 2 * DAY)
+    assert (span.kind, span.end) == ("silence", START + 2 * DAY)
