@@ -173,7 +173,7 @@ def test_no_volumes_at_all() -> None:
 
 
 def test_a_silence_that_is_told_again_after_quiet_hours_is_one_span() -> None:
-    # Of a young source, busy by day: what is missing is told by day, not at night, and by day again.
+    # Of a young source, busy by day: what is missing is told by day, not by night, by day again.
     rng = np.random.default_rng(3)
     hours = [START + n * HOUR for n in range(-2 * 24, 6)]
     counts = rng.poisson([20.0 if 8 <= hour.hour < 18 else 0.3 for hour in hours])
