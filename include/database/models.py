@@ -548,6 +548,8 @@ class Feedback(Table):
         sa.CheckConstraint("(verdict = 'withdrawn') = (withdraws IS NOT NULL)", name="withdraws"),
         sa.CheckConstraint("(signature IS NULL) <> (template_id IS NULL)", name="subject"),
         sa.Index(None, "source", "signature"),
+        sa.Index(None, "source", "template_id"),
+        sa.Index(None, "source", "window_id"),
         {
             "comment": "What people say of anomalies, incidents and templates; rows are only ever "
             "added"

@@ -12,7 +12,7 @@ VERDICT = (
     "time; withdrawn: takes an earlier row back"
 )
 # A signature is `kind:template|kind:template>template`, sorted.
-NAMED = "regexp_split_to_array(a.signature, '[|:>]')"
+NAMED = "string_to_array(translate(a.signature, '|>', '::'), ':')"
 SPEAKS = "(l.starts_at IS NULL OR l.starts_at <= a.window_end AND l.ends_at > a.window_start)"
 
 IN_FORCE = f"""
@@ -23,7 +23,9 @@ FROM {SCHEMA}.feedback AS f
 WHERE verdict <> 'withdrawn'
   AND NOT EXISTS (SELECT FROM {SCHEMA}.feedback AS w WHERE w.withdraws = f.feedback_id)
 """
-# Anomalies from before there were signatures have an empty one, which is no kind.
+HOLDS = "f.first_night <= a.interval_start AND (f.until IS NULL OR a.window_start < f.until)"
+# Anomalies from before there were signatures have an empty one, which is no kind. Kinds and
+# templates are asked for apart: an index finds each of them.
 CURRENT = f"""
 CREATE OR REPLACE VIEW {SCHEMA}.current_anomalies AS
 SELECT a.*, said.muted_by
@@ -31,13 +33,16 @@ FROM {SCHEMA}.anomalies AS a
 JOIN {SCHEMA}.latest_scorings
     USING (source, interval_start, interval_end, model_name, model_version, catalogue_version)
 LEFT JOIN LATERAL (
-    SELECT CASE WHEN f.verdict <> 'true' THEN f.feedback_id END AS muted_by
-    FROM {SCHEMA}.feedback_in_force AS f
-    WHERE f.source = a.source AND f.first_night <= a.interval_start
-      AND (f.until IS NULL OR a.window_start < f.until)
-      AND (f.signature = a.signature AND (a.signature <> '' OR f.window_id = a.window_id)
-           OR f.template_id = ANY ({NAMED}))
-    ORDER BY f.feedback_id DESC LIMIT 1
+    SELECT CASE WHEN verdict <> 'true' THEN feedback_id END AS muted_by
+    FROM (
+        SELECT feedback_id, verdict FROM {SCHEMA}.feedback_in_force AS f
+        WHERE f.source = a.source AND f.signature = a.signature AND {HOLDS}
+          AND (a.signature <> '' OR f.window_id = a.window_id)
+        UNION ALL
+        SELECT feedback_id, verdict FROM {SCHEMA}.feedback_in_force AS f
+        WHERE f.source = a.source AND f.template_id = ANY ({NAMED}) AND {HOLDS}
+    ) AS spoken
+    ORDER BY feedback_id DESC LIMIT 1
 ) AS said ON true
 """
 CURRENT_BEFORE = f"""
@@ -72,12 +77,14 @@ FROM {SCHEMA}.current_anomalies AS a CROSS JOIN LATERAL (
 MUTED = f"""
 CREATE VIEW {SCHEMA}.muted_anomalies AS
 SELECT f.source, f.author, f.verdict, f.reason, f.until, f.given_at, f.feedback_id,
-       count(a.window_id) AS anomalies, min(a.interval_start) AS first_hidden_night,
-       max(a.interval_start) AS last_hidden_night
+       coalesce(h.anomalies, 0) AS anomalies, h.first_hidden_night, h.last_hidden_night
 FROM {SCHEMA}.feedback_in_force AS f
-LEFT JOIN {SCHEMA}.current_anomalies AS a ON a.muted_by = f.feedback_id
+LEFT JOIN (
+    SELECT muted_by AS feedback_id, count(*) AS anomalies, min(interval_start) AS first_hidden_night,
+           max(interval_start) AS last_hidden_night
+    FROM {SCHEMA}.current_anomalies GROUP BY muted_by
+) AS h USING (feedback_id)
 WHERE f.verdict <> 'true'
-GROUP BY f.source, f.author, f.verdict, f.reason, f.until, f.given_at, f.feedback_id
 ORDER BY anomalies DESC, f.feedback_id
 """
 # definition, meaning, the table that says what columns of the same name are, the others
@@ -192,23 +199,23 @@ CREATE FUNCTION {SCHEMA}.would_hide(
 ) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    WITH subjects AS MATERIALIZED (
+        SELECT * FROM {SCHEMA}.feedback_subjects(
+            would_hide.source, would_hide.window_id, would_hide.incident_id, would_hide.template_id
+        )
+    ), since AS MATERIALIZED (
+        SELECT source, max(interval_start) - make_interval(days => nights) AS night
+        FROM {SCHEMA}.latest_scorings WHERE source IN (SELECT of_source FROM subjects)
+        GROUP BY source
+    )
     SELECT count(*), count(*) FILTER (WHERE a.is_anomalous) INTO anomalies, confirmed
-    FROM {SCHEMA}.judged_anomalies AS a
-    WHERE a.muted_by IS NULL
-      AND a.night > (
-          SELECT max(s.interval_start) FROM {SCHEMA}.latest_scorings AS s
-          WHERE s.source = a.source
-      ) - make_interval(days => nights)
-      AND EXISTS (
-          SELECT FROM {SCHEMA}.feedback_subjects(
-              would_hide.source, would_hide.window_id, would_hide.incident_id,
-              would_hide.template_id
-          ) AS f
-          WHERE f.of_source = a.source AND (
-              f.of_signature = a.signature AND (a.signature <> '' OR f.of_window = a.window_id)
-              OR f.of_template = ANY ({NAMED})
-          )
-      );
+    FROM {SCHEMA}.judged_anomalies AS a JOIN since AS s ON s.source = a.source AND a.night > s.night
+    WHERE a.muted_by IS NULL AND EXISTS (
+        SELECT FROM subjects AS f WHERE f.of_source = a.source AND (
+            f.of_signature = a.signature AND (a.signature <> '' OR f.of_window = a.window_id)
+            OR f.of_template = ANY ({NAMED})
+        )
+    );
     told := format(
         '%s %s of the last %s nights, %s confirmed', anomalies,
         CASE anomalies WHEN 1 THEN 'anomaly' ELSE 'anomalies' END, nights,
@@ -419,6 +426,10 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_feedback_source_signature"), "feedback", ["source", "signature"], schema=SCHEMA
     )
+    for column in ("template_id", "window_id"):
+        op.create_index(
+            op.f(f"ix_feedback_source_{column}"), "feedback", ["source", column], schema=SCHEMA
+        )
     for view, (definition, meaning, table, columns) in VIEWS.items():
         if view == "judged_anomalies":
             op.execute(CURRENT)

@@ -7,7 +7,7 @@ down_revision = "0011"
 
 SCHEMA = "loganalyzer"
 # A signature is `kind:template|kind:template>template`, sorted.
-NAMED = "regexp_split_to_array(a.signature, '[|:>]')"
+NAMED = "string_to_array(translate(a.signature, '|>', '::'), ':')"
 
 NOISY = f"""
 CREATE VIEW {SCHEMA}.noisy_templates AS
