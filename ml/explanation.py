@@ -167,11 +167,14 @@ def explain(profile: NormalProfile, windows: Windows, score: Score) -> list[Expl
 
 def _distinct(profile: NormalProfile, windows: Windows) -> tuple[Ints, Ints]:
     """The rows of windows that have the same findings, one of each, and for each window the place
-    of its like among these: windows of the same sequence, but for odd numbers and habits."""
+    of its like among these: windows of the same templates and levels, but for those with odd
+    numbers or habits."""
     odd = [each.odd(windows)["window"].to_numpy() for each in (profile.ranges, profile.entities)]
     alone = np.unique(np.concatenate(odd)).astype(np.int64)
     alike = np.setdiff1d(np.arange(len(windows)), alone)
-    first, of_alike = windows.take(alike).distinct()
+    told = pl.concat_str("template_id", "severity", separator=" ", ignore_nulls=True)
+    leveled = replace(windows, events=windows.events.select(template_id=told))
+    first, of_alike = leveled.take(alike).distinct()
     place = np.empty(len(windows), dtype=np.int64)
     place[alike], place[alone] = of_alike, len(first) + np.arange(len(alone))
     return np.concatenate([alike[first], alone]), place

@@ -90,10 +90,11 @@ class Mender:
                 moved = int(both.offsets[row] - windows.offsets[source])
                 numbers.append(odd.with_columns(pl.col("event") + moved))
                 continue
-            changed[row] = self._places(of_window[row], finding)
-            if not len(changed[row]):
+            places = self._places(of_window[row], finding)
+            if len(places):
+                changed[row] = places
+            else:
                 is_empty[row] = True
-                del changed[row]
         if numbers:
             nearest = pl.col("number").clip("low", "high")
             both = with_numbers(both, pl.concat(numbers).with_columns(nearest))

@@ -88,6 +88,22 @@ def test_what_else_is_explained_changes_no_explanation(make_windows: Any) -> Non
     assert explanations(usual, odd) == apart
 
 
+def test_windows_of_one_sequence_are_told_apart_by_their_levels(make_windows: Any) -> None:
+    usual = make_windows(USUAL)
+    odd = make_windows([["a", "x", "d", "d"]] * 2)
+    levels = pl.Series(["INFO"] * 5 + ["ERROR"] + ["INFO"] * 2)
+    odd = replace(odd, events=odd.events.with_columns(severity=levels))
+    mild, grave = (each.findings[0] for each in explanations(usual, odd))
+    assert mild.template_id == grave.template_id == "x"
+    assert grave.share > mild.share
+
+
+def test_normal_windows_of_one_event_explain_too(make_windows: Any) -> None:
+    (explanation,) = explanations(make_windows([["a"]] * 9), make_windows([["b", "b"]]))
+    assert [finding.kind for finding in explanation.findings] == ["new", "missing"]
+    assert explanation.findings[0].share > 0.9
+
+
 def test_a_share_is_by_how_much_less_odd_the_window_is_without_it(make_windows: Any) -> None:
     usual, odd = make_windows([["a", "b", "c"]] * 9), make_windows([["a", "b", "b", "c", "c", "x"]])
 
