@@ -16,6 +16,9 @@ Scoring a day again with the same model changes no row. With `model_version`, an
 source's model judges the days for comparison: its anomalies lie beside those of the night, which
 stay as they are.
 
+A run that has not ended three and a half hours after it began, at 06:00 UTC for the nightly one, is
+told to people as an incident is.
+
 *If it fails:* the rows of that source and day are as they were before. Clear the red task. A red
 `shadow` costs no anomaly: the champion's are there. A red `alert` says what was not sent; clear it,
 or the next night sends it.
@@ -23,10 +26,20 @@ or the next night sends it.
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, task, task_group
+from airflow.sdk import (
+    AsyncCallback,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    dag,
+    task,
+    task_group,
+)
 
 from include.assets import ANOMALIES
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
+from plugins.deadline import tell_late
 
 NAME_OF_NIGHT = "{{ task.op_kwargs.night.source }} {{ task.op_kwargs.night.start }}"
 DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
@@ -38,6 +51,13 @@ DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
     max_active_runs=1,
     default_args=DEFAULTS,
     dagrun_timeout=timedelta(hours=6),
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=3, minutes=30),
+        callback=AsyncCallback(
+            tell_late, {"by": "06:00 UTC, three and a half hours after it began"}
+        ),
+    ),
     params={
         "source": Param(**SOURCE_PARAM),
         "first_day": Param(

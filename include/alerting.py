@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from include.database import incidents
@@ -50,6 +51,27 @@ def send_alerts(workspace: Workspace) -> dict[str, int]:
     if failures:
         raise AlertsFailed("; ".join(failures))
     return {"sent": sent}
+
+
+def tell_of_delay(workspace: Workspace, dag_id: str, run_id: str, by: str) -> None:
+    """Tell people that a run has not ended by a time of day. Raises AlertsFailed where a notifier
+    did not take the message."""
+    title = f"{dag_id} has not ended by {by}"
+    log.error("%s: run %s", title, run_id)
+    message = Message(
+        incident_id=f"late-{sha256(run_id.encode()).hexdigest()[:16]}",
+        title=title,
+        reason="what it has scored is there; `loganalyzer coverage` says what is missing",
+        severity="high",
+        sources=[],
+        started_at="",
+        ended_at="",
+        anomalies=0,
+        link="",
+    )
+    failed = _send(configured(workspace.settings), message)
+    if failed:
+        raise AlertsFailed("; ".join(failed))
 
 
 def _send(notifiers: Sequence[Notifier], message: Message) -> list[str]:

@@ -29,7 +29,8 @@ class NotSent(Exception):
 class Message:
     """What people are told: printable text, a line each. link: empty where there is none.
 
-    incident_id: the same whenever the same is sent, so that receivers can tell.
+    incident_id: the same whenever the same is sent, so that receivers can tell. anomalies: none
+    where it is a run that people are told of; the times are empty then.
     """
 
     incident_id: str
@@ -44,12 +45,12 @@ class Message:
 
     @property
     def text(self) -> str:
-        lines = [
-            f"{self.severity}: {self.title}",
-            self.reason,
-            f"{self.anomalies:,} anomalies from {self.started_at} to {self.ended_at}",
-            self.link or f"incident {self.incident_id}: see `loganalyzer incidents`",
-        ]
+        lines = [f"{self.severity}: {self.title}", self.reason]
+        if self.anomalies:
+            lines += [
+                f"{self.anomalies:,} anomalies from {self.started_at} to {self.ended_at}",
+                self.link or f"incident {self.incident_id}: see `loganalyzer incidents`",
+            ]
         return "\n".join(lines)
 
 

@@ -67,6 +67,7 @@ def test_the_timetable_is_that_of_the_dags() -> None:
                 "every night, 02:30": "30 2 * * *",
                 "every night, 03:30": "30 3 * * *",
                 "Sundays, 04:00": "0 4 * * 0",
+                "first of the month, 05:00": "0 5 1 * *",
             }[when]
         )
 

@@ -137,3 +137,44 @@ def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]
     if source is not None:
         chosen = chosen.where(models.Scoring.source == source)
     return [dict(row) for row in conn.execute(chosen).mappings()]
+
+
+def with_sequence(conn: Connection, source: str, window_or_session: str) -> dict[str, Any]:
+    """The newest anomaly of a window or session, with the sequence that the model saw. Raises
+    LookupError, which says what to do."""
+    query = sa.text(
+        f"SELECT * FROM {SCHEMA}.current_anomalies "  # noqa: S608  our names
+        "WHERE source = :source AND :key IN (window_id, session_key) "
+        "ORDER BY interval_start DESC, score DESC LIMIT 1"
+    )
+    row = conn.execute(query, {"source": source, "key": window_or_session}).mappings().one_or_none()
+    if row is None:
+        raise LookupError(
+            f"{source} has no anomaly of the window or session {window_or_session!r}: "
+            "`loganalyzer anomalies` lists them"
+        )
+    return dict(row)
+
+
+def before(conn: Connection, found: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """The newest anomalies of its source in windows that started before, in order of time; rates,
+    which have no sequence, are left out."""
+    query = sa.text(
+        "SELECT window_id, session_key, window_start, interval_start AS night, score, severity, "  # noqa: S608  our names
+        f"reason, sequence FROM {SCHEMA}.current_anomalies "
+        "WHERE source = :source AND window_start < :window_start AND detector <> 'rate' "
+        "ORDER BY window_start DESC, window_id LIMIT :limit"
+    )
+    values = {**{name: found[name] for name in ("source", "window_start")}, "limit": limit}
+    return [dict(row) for row in conn.execute(query, values).mappings()][::-1]
+
+
+def judged(conn: Connection, source: str, window_ids: Sequence[str]) -> dict[str, bool]:
+    """What people said of windows, where they said something."""
+    query = sa.text(
+        f"SELECT window_id, bool_or(is_anomalous) FROM {SCHEMA}.judged_anomalies "  # noqa: S608  our names
+        "WHERE source = :source AND window_id = ANY(:windows) AND is_anomalous IS NOT NULL "
+        "GROUP BY window_id"
+    )
+    found = conn.execute(query, {"source": source, "windows": list(window_ids)})
+    return {window_id: is_anomalous for window_id, is_anomalous in found}

@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from services.cli.common import (
+    Exit,
     Json,
     Source,
     console,
+    fail,
     print_json,
     print_table,
+    printable,
     told_errors,
     workspace,
 )
@@ -21,6 +25,7 @@ from services.cli.common import (
 
 def register(app: typer.Typer) -> None:
     app.command()(anomalies)
+    app.command()(similar)
 
 
 def anomalies(
@@ -54,6 +59,48 @@ def anomalies(
         show(rows, "Anomalies")
     else:
         console.print("no anomalies; `loganalyzer status` tells whether the night was scored")
+
+
+def similar(
+    window: Annotated[str, typer.Argument(help="The session of an anomaly, or its window.")],
+    source: Annotated[str, typer.Option("--source", "-s", help="Its log source.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 5,
+    json: Json = False,
+) -> None:
+    """List the past anomalies that one is most like, and what people said of them.
+
+    Example: loganalyzer similar 0a0b0c0d --source storage
+    """
+    with told_errors():
+        space = workspace()
+        from include.memory import similar as remembered
+
+        try:
+            found, past = remembered(space, source, window, limit)
+        except LookupError as error:
+            fail(str(error), Exit.USAGE)
+    if json:
+        print_json(past)
+        return
+    console.print(Text(printable(found["reason"])))
+    if past:
+        words = {True: "real", False: "false alarm", None: ""}
+        print_table(
+            "Most like it",
+            ["time (UTC)", "session", "alike", "people said", "reason"],
+            [
+                [
+                    row["window_start"].strftime("%Y-%m-%d %H:%M:%S"),
+                    row["session_key"] or "",
+                    f"{row['similarity']:.0%}",
+                    words[row["is_anomalous"]],
+                    row["reason"],
+                ]
+                for row in past
+            ],
+        )
+    else:
+        console.print("nothing like it came before")
 
 
 def show(rows: Sequence[Mapping[str, Any]], title: str) -> None:

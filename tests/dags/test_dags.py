@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,12 @@ def test_incidents_are_grouped_whatever_became_of_a_source_and_a_failed_night_sh
     assert dag.get_task("alert").upstream_task_ids == {"group_incidents"}
     # A run fails with its leaves: one of them must come after `score` and need it.
     assert "shadow" in {task.task_id for task in dag.leaves}
+
+
+def test_people_are_told_where_scoring_is_not_done_by_six(dags: dict[str, Any]) -> None:
+    from plugins.deadline import tell_late
+
+    (alert,) = dags["score_nightly"].deadline
+    assert alert.callback.path == f"{tell_late.__module__}.tell_late"
+    half_past_two = timedelta(hours=2, minutes=30)
+    assert half_past_two + alert.interval == timedelta(hours=6)

@@ -190,3 +190,38 @@ def test_hostile_text_is_plain_data_in_rows_and_on_the_terminal(
     assert steering == []
     as_json = CliRunner().invoke(app, ["anomalies", "--source", "hostile", "--json"]).stdout
     assert {row["session"]: row["reason"] for row in json.loads(as_json)} == reasons
+
+
+def test_a_new_anomaly_finds_its_like_and_what_people_said_of_it(
+    space: Workspace, ingest: Callable[[Workspace, str], int]
+) -> None:
+    def day(start: datetime, odd: dict[int, str]) -> bytes:
+        steps = [f"{start + n * timedelta(minutes=1):%Y-%m-%d %H:%M:%S},000" for n in range(600)]
+        lines = [
+            f"{step} INFO a.B: req={int(start.timestamp()) // 60 + n:08x} "
+            + odd.get(n, "all is well")
+            for n, step in enumerate(steps)
+        ]
+        return "\n".join([*lines, ""]).encode()
+
+    def session(start: datetime, n: int) -> str:
+        return f"{int(start.timestamp()) // 60 + n:08x}"
+
+    before = {100: "disk is full", 200: "someone knocks"}
+    for start, odd in ((FIRST, before), (SECOND, {300: "disk is full"})):
+        key = f"hostile/{start:%d}.log"
+        space.store.put_bytes(space.settings.bucket_logs, key, day(start, odd))
+    ingest(space, "hostile")
+    for start in (FIRST, SECOND):
+        score_night(space, "hostile", start.isoformat(), (start + DAY).isoformat())
+    run = CliRunner().invoke
+    label = ["labels", "add", "--source", "hostile", "--session", session(FIRST, 100)]
+    assert run(app, [*label, "--verdict", "anomalous", "--reason", "it was"]).exit_code == 0
+    asked = ["similar", session(SECOND, 300), "--source", "hostile"]
+    (like, *_) = json.loads(run(app, [*asked, "--json"]).stdout)
+    assert (like["session_key"], like["is_anomalous"]) == (session(FIRST, 100), True)
+    assert like["similarity"] == 1.0
+    assert "real" in run(app, asked).stdout
+    unknown = run(app, ["similar", "ffffffff", "--source", "hostile"])
+    assert unknown.exit_code == 2
+    assert "no anomaly of the window or session" in unknown.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import json
 import socketserver
@@ -20,8 +21,9 @@ import sqlalchemy as sa
 
 from include.alerting import AlertsFailed, send_alerts
 from include.database import Engine, incidents
-from include.settings import Settings
+from include.settings import Settings, get_settings
 from include.workspace import Workspace, open_workspace
+from plugins.deadline import tell_late
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 NEVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -286,3 +288,28 @@ def test_without_a_notifier_nothing_is_claimed(engine: Engine) -> None:
     found(engine, "a1")
     assert send_alerts(space_with(engine)) == {"sent": 0}
     assert told(engine) == []
+
+
+def test_people_are_told_of_a_run_that_is_late(
+    stack: object, web: WebServer, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, port = mail.server_address
+    for name, value in {
+        "WEBHOOK_URL": web.url("/hook"),
+        "EMAIL_TO": "ops@example.org",
+        "SMTP_HOST": host,
+        "SMTP_PORT": port,
+    }.items():
+        monkeypatch.setenv(f"LOGANALYZER_ALERT_{name}", str(value))
+    get_settings.cache_clear()
+    open_workspace.cache_clear()
+    run = {"dag_id": "score_nightly", "dag_run_id": "scheduled__2026-03-03T02:30:00+00:00"}
+    asyncio.run(tell_late(context={"dag_run": run}, by="06:00 UTC"))
+    get_settings.cache_clear()
+    open_workspace.cache_clear()
+    ((_, document, _),) = web.posts
+    ((recipients, message),) = mail.mails
+    assert document["title"] == "score_nightly has not ended by 06:00 UTC"
+    assert recipients == ["ops@example.org"]
+    assert message["Subject"] == "[high] score_nightly has not ended by 06:00 UTC"
+    assert "anomalies from" not in message.get_content()
