@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,6 @@ from services.cli.common import (
     told_errors,
     workspace,
 )
-
-if TYPE_CHECKING:
-    from include.database import Connection
-    from include.database.feedback import Subject
 
 Author = Annotated[str | None, typer.Option(help="Who says so; your user name by default.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
@@ -74,23 +70,20 @@ def give(
         space = workspace()
         from include.database import feedback as table
 
-        with space.engine.begin() as conn:
-            subject = table.Subject(source, window, incident, template)
+        subject = table.Subject(source, window, incident, template)
+        with space.engine.connect() as conn:
             if session is not None:
                 subject = table.of_session(conn, session, source)
-            if verdict is not Verdict.TRUE:
-                _confirm_mute(conn, subject, yes)
-            ends = until and until.replace(tzinfo=UTC)
+            hidden = None if verdict is Verdict.TRUE else table.would_hide(conn, subject)
+        # Nothing is held open in the database while somebody thinks it over.
+        if hidden is not None:
+            console.print(f"This would have hidden {hidden.told}.")
+            if not yes and not typer.confirm("Mute it?"):
+                fail("nothing was saved")
+        ends = until and until.replace(tzinfo=UTC)
+        with space.engine.begin() as conn:
             said = table.give(conn, subject, verdict, reason, author or getpass.getuser(), ends)
     console.print(f"saved as feedback {', '.join(map(str, said))}")
-
-
-def _confirm_mute(conn: Connection, subject: Subject, yes: bool) -> None:
-    from include.database.feedback import would_hide
-
-    console.print(f"This would have hidden {would_hide(conn, subject).told}.")
-    if not yes and not typer.confirm("Mute it?"):
-        fail("nothing was saved")
 
 
 @app.command("list")
