@@ -111,6 +111,10 @@ def test_a_loaded_model_judges_alike(name: str, make_windows: Any, tmp_path: Pat
     assert one.threshold == other.threshold
     assert one.anomalies == other.anomalies
     assert one.anomalies
+    for anomaly in one.anomalies:
+        shares = [finding.share for finding in anomaly.explanation.findings]
+        assert sum(shares) == pytest.approx(1)
+        assert min(shares) >= 0
 
 
 @every_family
@@ -162,7 +166,9 @@ def test_a_first_night_of_equal_windows_flags_nothing(make_windows: Any) -> None
 def test_a_first_night_says_what_is_odd_next_to_the_rest_of_it(make_windows: Any) -> None:
     night = make_windows([*USUAL[:20], ["a", "x", "y", "c"]])
     (anomaly,) = judge_without_model(make_windows([]), night).anomalies
-    assert [finding.template_id for finding in anomaly.explanation.findings[:2]] == ["x", "y"]
+    x, y, missing = anomaly.explanation.findings
+    assert [x.template_id, y.template_id, missing.kind] == ["x", "y", "missing"]
+    assert x.share == y.share > missing.share > 0
 
 
 def test_history_that_suffices_is_what_the_night_is_judged_by(make_windows: Any) -> None:
