@@ -24,6 +24,7 @@ from services.local.stack import WAVES
 from services.local.state import SECRETS, State
 
 OURS = "loganalyzer:"
+EXAMPLE = PROJECT_ROOT / ".env.example"
 REQUIRED = re.compile(r"\$\{([A-Z0-9_]+):\?[^}]+\}")
 SECRET_NAME = re.compile(r"PASSWORD$|SECRET")
 URL_PASSWORD = re.compile(r"://[^:/@]+:(.+)@")
@@ -104,6 +105,15 @@ def test_every_setting_is_one_the_code_reads():
             assert required <= named, service
 
 
+def test_every_way_to_alert_may_be_set_in_the_environment_alone():
+    ways = {f"LOGANALYZER_{name.upper()}" for name in Settings.model_fields if "alert" in name}
+    example = set(re.findall(r"^# (LOGANALYZER_\w+)=$", EXAMPLE.read_text(), re.MULTILINE))
+    assert ways == example
+    for name, environment in environments().items():
+        if name.startswith("airflow-"):
+            assert {way: None for way in ways}.items() <= environment.items(), name
+
+
 def test_servers_are_set_up_as_in_the_embedded_stack(tmp_path: Path):
     state = State.load(tmp_path)
     state.choose_ports(in_use=set())
@@ -152,7 +162,8 @@ def test_health_checks_ask_for_what_airflow_reports():
 
 def test_passwords_come_from_the_environment_only():
     for service, environment in environments().items():
-        for name, value in environment.items():
+        given = {name: value for name, value in environment.items() if value is not None}
+        for name, value in given.items():
             if SECRET_NAME.search(name):
                 assert REQUIRED.fullmatch(value), (service, name)
             if password := URL_PASSWORD.search(value):
@@ -160,7 +171,7 @@ def test_passwords_come_from_the_environment_only():
 
 
 def test_example_names_every_password_and_gives_none():
-    lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
+    lines = EXAMPLE.read_text().splitlines()
     example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     text = (PROJECT_ROOT / "docker-compose.yaml").read_text()
     assert set(REQUIRED.findall(text)) == set(example)
@@ -170,7 +181,7 @@ def test_example_names_every_password_and_gives_none():
 
 
 def test_example_tells_how_to_fill_it_in(tmp_path: Path):
-    example = (PROJECT_ROOT / ".env.example").read_text()
+    example = EXAMPLE.read_text()
     (command,) = re.findall(r"^# +(\(umask.*\))$", example, re.MULTILINE)
     (tmp_path / ".env.example").write_text(example)
     subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
