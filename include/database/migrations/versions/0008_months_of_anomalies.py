@@ -15,7 +15,7 @@ AFTER = [*BEFORE, "catalogue_version"]
 
 MAKE_MONTH = f"""
 CREATE FUNCTION {SCHEMA}.make_month(moment timestamptz) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET TimeZone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
 DECLARE
     month timestamptz := date_trunc('month', moment);
     name text := 'anomalies_' || to_char(month, 'YYYYMM');
@@ -32,7 +32,7 @@ END $$
 """
 DROP_MONTHS = f"""
 CREATE FUNCTION {SCHEMA}.drop_months_before(moment timestamptz) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET TimeZone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' AS $$
 DECLARE name text;
 BEGIN
     FOR name IN
