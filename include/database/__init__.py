@@ -7,7 +7,7 @@ Where do I go to…
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
 - mute or confirm anomalies? `feedback.py`, and the functions of the migration `0011_feedback.py`.
 - change who may do what? The function of the migration `0013_roles.py`.
-- replace, resolve or claim incidents? `incidents.py`.
+- replace, resolve or claim incidents? `incidents.py`. Accept what lasts? `proposals.py`.
 - see what the gate said of a challenger? `promotions.py`.
 - read or write what is measured of each day, and when a retrain was asked for? `monitoring.py`.
 - know what the judgement of a night rests on? `coverage.py`.

@@ -9,7 +9,7 @@ Where do I go to…
 - see what the gate said, or roll back? `promotions.py`.
 - see what a challenger judges otherwise? `disagreements.py`.
 - manage log sources and labels? `sources.py`, `labels.py`.
-- say what is real and what a false alarm? `feedback.py`.
+- say what is real and what a false alarm? `feedback.py`. Accept what lasts? `proposals.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - measure detectors on files? `evaluate.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
@@ -31,6 +31,7 @@ from services.cli import (
     monitor,
     pipeline,
     promotions,
+    proposals,
     sources,
     stack,
     templates,
@@ -62,3 +63,4 @@ app.add_typer(templates.app)
 app.add_typer(labels.app)
 app.add_typer(feedback.app)
 app.add_typer(incidents.app)
+app.add_typer(proposals.app)
