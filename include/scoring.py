@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from include import tracking
 from include.database import anomalies, catalogue, coverage, ledger, shadows
-from include.lake.events import read_windows, windows_in_parts
+from include.lake.events import read_windows
+from include.lake.parts import windows_in_parts
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml import rates

@@ -3,4 +3,5 @@
 Where do I go to…
 - see what an event is? `schema.py`.
 - read events or windows? `events.py`, which sees only what the ledger says is published.
+- read the windows of a night of any size? `parts.py`.
 """

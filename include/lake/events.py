@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
+from typing import TypeVar
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -17,20 +18,13 @@ from include.lake.schema import EVENT_SCHEMA
 from include.sources import LogSource
 from include.workspace import Workspace
 from ml.templates import numbers_of
-from ml.windows import (
-    EVENT_COLUMNS,
-    NUMBERS,
-    CountRule,
-    SessionRule,
-    TimeRule,
-    Windows,
-    closed_windows,
-)
+from ml.windows import EVENT_COLUMNS, NUMBERS, Windows, closed_windows
 
+T = TypeVar("T")
+
+WINDOW_COLUMNS = (*EVENT_COLUMNS, NUMBERS)
 # Requests under way at once: the parts are small, and the wait is the network's.
 READERS = 8
-# So many events, or few more, are in memory at once, however many a night has.
-EVENTS_AT_ONCE = 1_000_000
 
 
 def read_events(
@@ -38,36 +32,55 @@ def read_events(
     source: str,
     start: datetime,
     end: datetime,
-    columns: Sequence[str] = (*EVENT_COLUMNS, NUMBERS),
-    chosen: pl.Expr | None = None,
+    columns: Sequence[str] = WINDOW_COLUMNS,
 ) -> pl.DataFrame:
     """The events of a source with start <= event_time < end, in no particular order.
 
-    columns: of the lake, and `NUMBERS`, which are made of `parameters` part by part. chosen: which
-    of the events to read, by what is stored of them; all where it is None. Only what the ledger
-    says is published is seen.
+    columns: of the lake, and `NUMBERS`, which are made of `parameters` part by part. Only what the
+    ledger says is published is seen.
     """
+    frames = for_each_part(workspace, source, start, end, lambda events: events, columns)
+    return pl.concat([no_events(columns), *frames])
+
+
+def for_each_part(
+    workspace: Workspace,
+    source: str,
+    start: datetime,
+    end: datetime,
+    use: Callable[[pl.DataFrame], T],
+    columns: Sequence[str] = WINDOW_COLUMNS,
+) -> list[T]:
+    """What `use` makes of the same events, those of one part of the lake at a time; several threads
+    call it at once."""
     with workspace.engine.connect() as conn:
         parts = ledger.parts_between(conn, source, start, end)
-    stored = ["parameters" if name == NUMBERS else name for name in columns]
+    stored = _stored(columns)
 
-    def read(part: tuple[str, list[str]]) -> pl.DataFrame:
+    def read(part: tuple[str, list[str]]) -> T:
         path, object_keys = part
         within = pl.col("event_time").is_between(start, end, closed="left")
-        if chosen is not None:
-            within &= chosen
         events = _read_part(workspace, path, object_keys, [*stored, "event_time"])
-        return with_numbers(events.filter(within).select(stored))
-
-    def with_numbers(events: pl.DataFrame) -> pl.DataFrame:
-        if NUMBERS not in columns:
-            return events
-        return events.with_columns(numbers_of(events["parameters"])).select(columns)
+        return use(_with_numbers(events.filter(within).select(stored), columns))
 
     with ThreadPoolExecutor(READERS) as pool:
-        frames = list(pool.map(read, parts.items()))
-    empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(stored))
-    return pl.concat([with_numbers(empty), *frames])
+        return list(pool.map(read, parts.items()))
+
+
+def no_events(columns: Sequence[str] = WINDOW_COLUMNS) -> pl.DataFrame:
+    """A frame as `read_events` gives it, without a row."""
+    empty = pl.DataFrame(EVENT_SCHEMA.empty_table().select(_stored(columns)))
+    return _with_numbers(empty, columns)
+
+
+def _stored(columns: Sequence[str]) -> list[str]:
+    return ["parameters" if name == NUMBERS else name for name in columns]
+
+
+def _with_numbers(events: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    if NUMBERS not in columns:
+        return events
+    return events.with_columns(numbers_of(events["parameters"])).select(columns)
 
 
 def events_at(
@@ -115,45 +128,24 @@ def _read_part(
 
 
 def read_windows(
-    workspace: Workspace,
-    source: LogSource,
-    start: datetime,
-    end: datetime,
-    chosen: pl.Expr | None = None,
+    workspace: Workspace, source: LogSource, start: datetime, end: datetime
 ) -> Windows:
     """The windows of a source that close after `start` and not after `end`, with all of their
-    events. chosen: see `read_events`."""
+    events."""
     rule = source.windowing.rule
-    events = read_events(workspace, source.name, start - rule.lookback, end, chosen=chosen)
+    events = read_events(workspace, source.name, start - rule.lookback, end)
+    return cut_windows(workspace, source, events, start, end)
+
+
+def cut_windows(
+    workspace: Workspace, source: LogSource, events: pl.DataFrame, start: datetime, end: datetime
+) -> Windows:
+    """The same of events that are read already; templates go by the ids that they have today."""
     with workspace.engine.connect() as conn:
         texts = template_texts(conn, source.name)
         redirects = template_redirects(conn, source.name)
     events = events.with_columns(pl.col("template_id").replace(redirects))
-    return replace(closed_windows(events, rule, start, end), texts=texts)
-
-
-def windows_in_parts(
-    workspace: Workspace, source: LogSource, start: datetime, end: datetime
-) -> Iterator[Windows]:
-    """The same windows, of about `EVENTS_AT_ONCE` events at a time: sessions by their keys, windows
-    of time in spans of time. Those of a number of events come at once, as each rests on all that
-    came before it on its day."""
-    rule = source.windowing.rule
-    with workspace.engine.connect() as conn:
-        volumes = ledger.hourly_volumes(conn, source.name, start - rule.lookback, end)
-    parts = max(1, -(-sum(volumes.values()) // EVENTS_AT_ONCE))
-    for n in range(parts):
-        match rule:
-            case SessionRule():
-                chosen = pl.col("session_key").hash() % parts == n
-                yield read_windows(workspace, source, start, end, chosen if parts > 1 else None)
-            case TimeRule():
-                span = (end - start) / parts
-                until = end if n == parts - 1 else start + (n + 1) * span
-                yield read_windows(workspace, source, start + n * span, until)
-            case CountRule():
-                if n == 0:
-                    yield read_windows(workspace, source, start, end)
+    return replace(closed_windows(events, source.windowing.rule, start, end), texts=texts)
 
 
 def windows_within(

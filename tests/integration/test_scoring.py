@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from include import tracking
-from include.lake.events import read_windows, windows_in_parts
+from include.lake.events import read_windows
+from include.lake.parts import windows_in_parts
 from include.scoring import score_interval, score_night
 from include.sources import load_source
 from include.training.jobs import Judged
@@ -108,7 +109,7 @@ def test_a_night_in_parts_gives_the_same_rows_as_at_once(
     night = (SOURCE, SECOND.isoformat(), THIRD.isoformat())
     told = score_night(judged, *night)
     whole = rows_of(judged)
-    monkeypatch.setattr("include.lake.events.EVENTS_AT_ONCE", 3000)
+    monkeypatch.setattr("include.lake.parts.EVENTS_AT_ONCE", 3000)
     source = judged.source(SOURCE)
     assert len(list(windows_in_parts(judged, source, SECOND, THIRD))) > 3
     assert score_night(judged, *night) == told
@@ -130,7 +131,7 @@ def test_windows_of_time_and_of_events_are_the_same_in_parts(
     path.write_text(path.read_text().replace(session, f"windowing: {windowing}"))
     source = load_source(path)
     whole = read_windows(judged, source, SECOND, THIRD)
-    monkeypatch.setattr("include.lake.events.EVENTS_AT_ONCE", 3000)
+    monkeypatch.setattr("include.lake.parts.EVENTS_AT_ONCE", 3000)
     parts = list(windows_in_parts(judged, source, SECOND, THIRD))
     assert [window for part in parts for window in part.spans.rows()] == whole.spans.rows()
     assert sum(len(part.events) for part in parts) == len(whole.events)
