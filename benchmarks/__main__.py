@@ -20,7 +20,7 @@ PROGRAMS: list[tuple[str, list[str]]] = [
     ("tuning", ["--tasks", "labelled", "--trials-of", "lstm=8,bert=4"]),
     ("tuning", ["--tasks", "unlabelled", "--families", QUICK_FAMILIES, "--side-by-side", "0"]),
     ("nights", []),
-    ("scoring", []),
+    ("scoring", ["--copies", "4,16,44"]),
     ("rates", []),
     ("template_accuracy", []),
     ("templates", ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"]),
