@@ -27,6 +27,8 @@ LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language
 # `make test` is what runs this; `down` comes at the end.
 COMMANDS = [line for line in dict.fromkeys(LINES) if line and line != "make test"]
 DEMO, DOWN = "make demo", "loganalyzer down"
+# What speaks of an anomaly or a feedback that only the README knows: a clear word, and code 2.
+EXAMPLES = ("loganalyzer feedback give", "loganalyzer feedback withdraw", "loganalyzer similar")
 # The README's story has but one champion.
 ROLLBACK = "loganalyzer rollback --source storage"
 
@@ -84,7 +86,11 @@ def test_every_command_and_query_of_the_readme_works(
     assert [has_rows(engine, query) for query in QUERIES] == [True] * 5
     engine.dispose()
     others = [line for line in COMMANDS if line not in {DEMO, ROLLBACK, DOWN}]
-    told = {line: run(line, environment, folder) for line in others}
+    told = {
+        line: run(line, environment, folder, code=2 if line.startswith(EXAMPLES) else 0)
+        for line in others
+    }
+    assert all("no " in told[line] for line in others if line.startswith(EXAMPLES))
     assert "anomalies since" in told["make demo LOGS=path/to/files"]
     assert "no previous champion" in run(ROLLBACK, environment, folder, code=1)
     assert "stopped: " in run(DOWN, environment, folder)

@@ -44,6 +44,8 @@ WHEN = {
     "validation_id",
     "change_id",
     "changed_at",
+    # The number of such a change.
+    "catalogue_version",
 }
 TABLES = [
     "events_ledger",
