@@ -17,7 +17,7 @@ def similar(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """An anomaly, the newest of its window or session, and the past ones of its source that are
     most like it, the most alike first, each with its `similarity` and `is_anomalous`: what people
-    said, None where they said nothing. Raises LookupError where there is no such anomaly.
+    said, None where they said nothing. Raises anomalies.NoSuchAnomaly.
     """
     with workspace.engine.connect() as conn:
         found = anomalies.with_sequence(conn, source, window_or_session)

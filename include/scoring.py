@@ -70,7 +70,7 @@ def score_interval(
     if model_version is None:
         registered = tracking.champion(client, source.name)
     else:
-        registered = tracking.version(client, source.name, model_version)
+        registered = tracking.of_version(client, source.name, model_version)
     if registered is None:
         night = _without_model(workspace, source, start, end)
         family, (name, version) = "novelty", NO_MODEL

@@ -20,6 +20,10 @@ EVERY_NIGHT = (
 )
 
 
+class NoSuchAnomaly(LookupError):
+    """A window or session without an anomaly; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """That a model judged the windows of an interval, and how many it flagged.
@@ -143,7 +147,7 @@ def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]
 
 def with_sequence(conn: Connection, source: str, window_or_session: str) -> dict[str, Any]:
     """The newest anomaly of a window or session, with the sequence that the model saw. Raises
-    LookupError, which says what to do."""
+    NoSuchAnomaly."""
     query = sa.text(
         f"SELECT * FROM {SCHEMA}.current_anomalies "  # noqa: S608  our names
         "WHERE source = :source AND :key IN (window_id, session_key) "
@@ -151,7 +155,7 @@ def with_sequence(conn: Connection, source: str, window_or_session: str) -> dict
     )
     row = conn.execute(query, {"source": source, "key": window_or_session}).mappings().one_or_none()
     if row is None:
-        raise LookupError(
+        raise NoSuchAnomaly(
             f"{source} has no anomaly of the window or session {window_or_session!r}: "
             "`loganalyzer anomalies` lists them"
         )

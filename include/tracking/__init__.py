@@ -124,22 +124,19 @@ def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
 
 def registered(client: MlflowClient, source: str, alias: str) -> RegisteredModel | None:
     """The model that an alias points at, or None where it points at none."""
-    number = _aliased(client, model_name(source), alias)
-    return None if number is None else version(client, source, number)
+    name = model_name(source)
+    version = _aliased(client, name, alias)
+    return None if version is None else _loaded(name, version)
 
 
-def version(client: MlflowClient, source: str, version: str) -> RegisteredModel:
+def of_version(client: MlflowClient, source: str, version: str) -> RegisteredModel:
     """A version of a source's model. Raises NoSuchVersion, which names those that there are."""
     name = model_name(source)
     known = [str(each.version) for each in client.search_model_versions(f"name = '{name}'")]
     if version not in known:
         there = ", ".join(sorted(known, key=int)) or "none"
         raise NoSuchVersion(f"{source} has no model version {version}; there are: {there}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{name}/{version}", dst_path=folder
-        )
-        return RegisteredModel(name, version, Model.load(Path(path) / "artifacts" / "model"))
+    return _loaded(name, version)
 
 
 def smoke_test(source: str) -> None:
@@ -168,6 +165,14 @@ def registered_at(client: MlflowClient, source: str, version: str) -> datetime:
 def run_of(client: MlflowClient, source: str, version: str) -> str:
     """The run that a version's model comes from."""
     return str(client.get_model_version(model_name(source), version).run_id)
+
+
+def _loaded(name: str, version: str) -> RegisteredModel:
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{version}", dst_path=folder
+        )
+        return RegisteredModel(name, version, Model.load(Path(path) / "artifacts" / "model"))
 
 
 def _version_of(client: MlflowClient, name: str, run_id: str) -> str:

@@ -10,11 +10,9 @@ import typer
 from rich.text import Text
 
 from services.cli.common import (
-    Exit,
     Json,
     Source,
     console,
-    fail,
     print_json,
     print_table,
     printable,
@@ -75,10 +73,7 @@ def similar(
         space = workspace()
         from include.memory import similar as remembered
 
-        try:
-            found, past = remembered(space, source, window, limit)
-        except LookupError as error:
-            fail(str(error), Exit.USAGE)
+        found, past = remembered(space, source, window, limit)
     if json:
         print_json(past)
         return

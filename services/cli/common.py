@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -39,6 +40,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to 
 Source = Annotated[
     str | None, typer.Option("--source", "-s", help="One log source; all of them if not given.")
 ]
+Author = Annotated[
+    str, typer.Option(default_factory=getpass.getuser, help="Who says so.", show_default="you")
+]
+Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
 
 
 def stack_folder() -> Path:
@@ -61,17 +66,28 @@ def fail(message: str, code: Exit = Exit.FAILED) -> NoReturn:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Errors that a user can do something about, as a message and an exit code."""
+    from include.database.anomalies import NoSuchAnomaly
     from include.database.feedback import InvalidFeedback
+    from include.database.incidents import InvalidResolution
     from include.database.labels import InvalidLabels
+    from include.database.proposals import NoProposal
     from include.sources import InvalidSource
     from services.airflow_api import AirflowError
     from services.local import StackError
 
+    wrong_input = (
+        InvalidFeedback,
+        InvalidLabels,
+        InvalidResolution,
+        InvalidSource,
+        NoProposal,
+        NoSuchAnomaly,
+    )
     try:
         yield
     except StackError as error:
         fail(str(error), Exit.NOT_RUNNING)
-    except (InvalidFeedback, InvalidLabels, InvalidSource) as error:
+    except wrong_input as error:
         fail(str(error), Exit.USAGE)
     except AirflowError as error:
         fail(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -10,8 +9,10 @@ from typing import Annotated
 import typer
 
 from services.cli.common import (
+    Author,
     Exit,
     Json,
+    Reason,
     Source,
     console,
     fail,
@@ -20,9 +21,6 @@ from services.cli.common import (
     told_errors,
     workspace,
 )
-
-Author = Annotated[str | None, typer.Option(help="Who says so; your user name by default.")]
-Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
 
 
 class Verdict(StrEnum):
@@ -43,6 +41,7 @@ def feedback() -> None:
 def give(
     verdict: Annotated[Verdict, typer.Option(help="What it is.")],
     reason: Reason,
+    author: Author,
     source: Source = None,
     session: Annotated[str | None, typer.Option(help="The newest anomaly of a session.")] = None,
     window: Annotated[str | None, typer.Option(help="An anomaly, by its window.")] = None,
@@ -53,7 +52,6 @@ def give(
     until: Annotated[
         datetime | None, typer.Option(help="UTC end of what is expected, exclusive.")
     ] = None,
-    author: Author = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before something is muted.")
     ] = False,
@@ -82,7 +80,7 @@ def give(
                 fail("nothing was saved")
         ends = until and until.replace(tzinfo=UTC)
         with space.engine.begin() as conn:
-            said = table.give(conn, subject, verdict, reason, author or getpass.getuser(), ends)
+            said = table.give(conn, subject, verdict, reason, author, ends)
     console.print(f"saved as feedback {', '.join(map(str, said))}")
 
 
@@ -123,7 +121,7 @@ def list_(source: Source = None, json: Json = False) -> None:
 def withdraw(
     feedback_id: Annotated[int, typer.Argument(help="Its id, as `feedback list` shows it.")],
     reason: Reason,
-    author: Author = None,
+    author: Author,
 ) -> None:
     """Take back what was said, and the labels that it made."""
     with told_errors():
@@ -131,5 +129,5 @@ def withdraw(
         from include.database import feedback as table
 
         with space.engine.begin() as conn:
-            gone = table.withdraw(conn, feedback_id, reason, author or getpass.getuser())
+            gone = table.withdraw(conn, feedback_id, reason, author)
     console.print(f"withdrawn, as feedback {', '.join(map(str, gone))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.common import (
-    Exit,
+    Author,
     Json,
+    Reason,
     Source,
     console,
-    fail,
     print_json,
     print_table,
     told_errors,
@@ -61,10 +60,8 @@ def incidents(
 @app.command()
 def resolve(
     incident_id: Annotated[str, typer.Argument(metavar="ID", help="As `incidents` shows it.")],
-    reason: Annotated[str, typer.Option(help="Why, for those who read it later.")],
-    author: Annotated[
-        str | None, typer.Option(help="Who says so; your user name by default.")
-    ] = None,
+    reason: Reason,
+    author: Author,
 ) -> None:
     """Say that an incident is over: what is alike and comes later is another one.
 
@@ -74,11 +71,8 @@ def resolve(
         space = workspace()
         from include.database import incidents as table
 
-        try:
-            with space.engine.begin() as conn:
-                table.resolve(conn, incident_id, author or getpass.getuser(), reason)
-        except table.InvalidResolution as error:
-            fail(str(error), Exit.USAGE)
+        with space.engine.begin() as conn:
+            table.resolve(conn, incident_id, author, reason)
     console.print("resolved")
 
 

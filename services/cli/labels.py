@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.common import Exit, console, fail, told_errors, workspace
+from services.cli.common import Author, Exit, Reason, console, fail, told_errors, workspace
 
 if TYPE_CHECKING:
     from include.database.labels import LabelRow
 
 Source = Annotated[str, typer.Option("--source", "-s", help="The log source.")]
-Author = Annotated[str | None, typer.Option(help="Who says so; your user name by default.")]
 Golden = Annotated[
     bool,
     typer.Option("--golden", help="Confirmed incidents, which every later champion must find."),
@@ -40,7 +38,7 @@ def labels() -> None:
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file.")],
     source: Source,
-    author: Author = None,
+    author: Author,
     reason: Annotated[str, typer.Option(help="Why, for those who read it later.")] = "imported",
     golden: Golden = False,
 ) -> None:
@@ -61,13 +59,13 @@ def import_(
 def add(
     source: Source,
     verdict: Annotated[Verdict, typer.Option(help="What it is.")],
-    reason: Annotated[str, typer.Option(help="Why, for those who read it later.")],
+    reason: Reason,
+    author: Author,
     session: Annotated[str | None, typer.Option(help="The session that it speaks of.")] = None,
     start: Annotated[
         datetime | None, typer.Option("--from", help="UTC start of the interval it speaks of.")
     ] = None,
     end: Annotated[datetime | None, typer.Option("--until", help="UTC end, exclusive.")] = None,
-    author: Author = None,
     golden: Golden = False,
 ) -> None:
     """Add one label: a session, an interval, or the part of a session within an interval.
@@ -84,7 +82,7 @@ def add(
     console.print("added" if changed else "this label is there already")
 
 
-def _store(source: str, rows: list[LabelRow], author: str | None, reason: str, golden: bool) -> int:
+def _store(source: str, rows: list[LabelRow], author: str, reason: str, golden: bool) -> int:
     """How many labels are new or changed."""
     space = workspace()
     from include.database import labels as table
@@ -92,6 +90,4 @@ def _store(source: str, rows: list[LabelRow], author: str | None, reason: str, g
     if source not in space.sources:
         fail(f"no log source {source!r}; there are: {', '.join(space.sources)}", Exit.USAGE)
     with space.engine.begin() as conn:
-        return table.import_labels(
-            conn, source, rows, author or getpass.getuser(), reason, golden=golden
-        )
+        return table.import_labels(conn, source, rows, author, reason, golden=golden)

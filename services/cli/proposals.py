@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from services.cli.common import (
-    Exit,
+    Author,
     Json,
+    Reason,
     Source,
     console,
-    fail,
     print_json,
     print_table,
     told_errors,
@@ -20,8 +19,6 @@ from services.cli.common import (
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `proposals` shows it.")]
-Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
-Author = Annotated[str | None, typer.Option(help="Who says so; your user name by default.")]
 
 app = typer.Typer(name="proposals", help="Accept as normal what lasts, or refuse to.")
 
@@ -41,16 +38,18 @@ def proposals(context: typer.Context, source: Source = None, json: Json = False)
     if json:
         print_json(rows)
     elif rows:
-        columns = ["id", "what", "since", "until", "anomalies"]
-        nights = [
-            (f"{row['first_night']:%Y-%m-%d}", f"{row['last_night']:%Y-%m-%d}") for row in rows
-        ]
         print_table(
             "Accept as normal?",
-            columns,
+            ["id", "what", "since", "until", "anomalies"],
             [
-                [row["incident_id"], row["title"], *night, row["anomalies"]]
-                for row, night in zip(rows, nights, strict=True)
+                [
+                    row["incident_id"],
+                    row["title"],
+                    row["first_night"].date(),
+                    row["last_night"].date(),
+                    row["anomalies"],
+                ]
+                for row in rows
             ],
         )
     else:
@@ -58,7 +57,7 @@ def proposals(context: typer.Context, source: Source = None, json: Json = False)
 
 
 @app.command()
-def accept(incident_id: Id, reason: Reason, author: Author = None) -> None:
+def accept(incident_id: Id, reason: Reason, author: Author) -> None:
     """Take it as normal from here on.
 
     Example: loganalyzer proposals accept 0a0b0c0d0e0f --reason "release 4.2"
@@ -67,16 +66,13 @@ def accept(incident_id: Id, reason: Reason, author: Author = None) -> None:
         space = workspace()
         from include.database import proposals as table
 
-        try:
-            with space.engine.begin() as conn:
-                kinds = table.accept(conn, incident_id, author or getpass.getuser(), reason)
-        except table.NoProposal as error:
-            fail(str(error), Exit.USAGE)
+        with space.engine.begin() as conn:
+            kinds = table.accept(conn, incident_id, author, reason)
     console.print(f"accepted: kinds of anomaly that do not come back: {kinds}")
 
 
 @app.command()
-def refuse(incident_id: Id, reason: Reason, author: Author = None) -> None:
+def refuse(incident_id: Id, reason: Reason, author: Author) -> None:
     """Say that it is an anomaly all the same; it is not proposed again.
 
     Example: loganalyzer proposals refuse 0a0b0c0d0e0f --reason "the disk is still full"
@@ -85,9 +81,6 @@ def refuse(incident_id: Id, reason: Reason, author: Author = None) -> None:
         space = workspace()
         from include.database import proposals as table
 
-        try:
-            with space.engine.begin() as conn:
-                table.refuse(conn, incident_id, author or getpass.getuser(), reason)
-        except table.NoProposal as error:
-            fail(str(error), Exit.USAGE)
+        with space.engine.begin() as conn:
+            table.refuse(conn, incident_id, author, reason)
     console.print("refused: it is confirmed as an anomaly")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -151,13 +152,7 @@ def test_a_night_with_refused_objects_is_partly_scored(
     conn: Connection, put: Callable[..., LedgerEntry]
 ) -> None:
     entry = put("a.log", MONDAY + HOUR, MONDAY + 2 * HOUR)
-    bad = LedgerEntry(
-        **{
-            **{name: getattr(entry, name) for name in entry.__slots__},
-            "object_id": "bad",
-            "object_key": "bad.log",
-        }
-    )
+    bad = replace(entry, object_id="bad", object_key="bad.log")
     ledger.set_aside(conn, [bad], {"bad": "half of it does not parse"})
     row = scored(conn)
     assert (row["state"], row["verdict"], row["objects_set_aside"]) == ("partly", "refused", 1)

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from include.database.view_comments import comment_on_view
+
 revision = "0002"
 down_revision = "0001"
 
@@ -66,29 +68,12 @@ VIEWS = {
         },
     ),
 }
-SAME_COLUMNS = """
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = 'loganalyzer.{view}'::regclass AND v.attnum > 0
-          AND t.attrelid = 'loganalyzer.{table}'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN loganalyzer.{view}.%I IS %L', same.name, same.comment);
-    END LOOP;
-END $$
-"""
 
 
 def upgrade() -> None:
     for view, (definition, comment, table, columns) in VIEWS.items():
         op.execute(definition)
-        op.execute(f"COMMENT ON VIEW loganalyzer.{view} IS '{comment}'")
-        op.execute(SAME_COLUMNS.format(view=view, table=table))
-        for column, meaning in columns.items():
-            op.execute(f"COMMENT ON COLUMN loganalyzer.{view}.{column} IS '{meaning}'")
+        comment_on_view(view, comment, table, columns)
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from include.database.view_comments import comment_on_view
+
 revision = "0008"
 down_revision = "0007"
 
@@ -119,20 +121,6 @@ VIEWS = {
         },
     ),
 }
-SAME_COLUMNS = """
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = '{schema}.{view}'::regclass AND v.attnum > 0
-          AND t.attrelid = '{schema}.{table}'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN {schema}.{view}.%I IS %L', same.name, same.comment);
-    END LOOP;
-END $$
-"""
 
 
 def upgrade() -> None:
@@ -166,7 +154,8 @@ def upgrade() -> None:
     _replace_anomalies(AFTER, partitioned=True)
     for definition in (LATEST_AFTER, CURRENT, LAST_NIGHT_AFTER):
         op.execute(definition)
-    _comment("latest_scorings", "current_anomalies", "last_night")
+    for view in ("latest_scorings", "current_anomalies", "last_night"):
+        comment_on_view(view, *VIEWS[view])
 
 
 def downgrade() -> None:
@@ -193,7 +182,8 @@ def downgrade() -> None:
     )
     for definition in (LATEST_BEFORE, LAST_NIGHT_BEFORE):
         op.execute(definition)
-    _comment("latest_scorings", "last_night")
+    for view in ("latest_scorings", "last_night"):
+        comment_on_view(view, *VIEWS[view])
 
 
 def _replace_anomalies(key: list[str], *, partitioned: bool) -> None:
@@ -310,15 +300,6 @@ def _key(table: str, columns: list[str]) -> None:
 def _drop_views(*names: str) -> None:
     for name in names:
         op.execute(f"DROP VIEW {SCHEMA}.{name}")
-
-
-def _comment(*names: str) -> None:
-    for view in names:
-        comment, table, columns = VIEWS[view]
-        op.execute(f"COMMENT ON VIEW {SCHEMA}.{view} IS '{comment}'")
-        op.execute(SAME_COLUMNS.format(schema=SCHEMA, view=view, table=table))
-        for name, meaning in columns.items():
-            op.execute(f"COMMENT ON COLUMN {SCHEMA}.{view}.{name} IS '{meaning}'")
 
 
 def _list(table: str, names: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
+
+from include.database.view_comments import comment_on_view
 from sqlalchemy.dialects import postgresql
 
 revision = "0010"
@@ -18,22 +20,6 @@ ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], severity), s
          incident_id
 """
 MEANING = "Incidents that nobody has resolved and that may still go on, the worst first"
-SAME_COLUMNS = """
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = 'loganalyzer.open_incidents'::regclass AND v.attnum > 0
-          AND t.attrelid = 'loganalyzer.incidents'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format(
-            'COMMENT ON COLUMN loganalyzer.open_incidents.%I IS %L', same.name, same.comment
-        );
-    END LOOP;
-END $$
-"""
 TEXT, MOMENT = sa.Text(), sa.DateTime(timezone=True)
 
 
@@ -136,8 +122,7 @@ def upgrade() -> None:
             f"ix_incident_anomalies_{column}", "incident_anomalies", [column], schema=SCHEMA
         )
     op.execute(OPEN_INCIDENTS)
-    op.execute(f"COMMENT ON VIEW {SCHEMA}.open_incidents IS '{MEANING}'")
-    op.execute(SAME_COLUMNS)
+    comment_on_view("open_incidents", MEANING, "incidents")
 
 
 def downgrade() -> None:

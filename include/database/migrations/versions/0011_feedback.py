@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from include.database.view_comments import comment_on_view
+
 revision = "0011"
 down_revision = "0010"
 
@@ -121,20 +123,6 @@ VIEWS = {
         },
     ),
 }
-SAME_COLUMNS = """
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = '{schema}.{view}'::regclass AND v.attnum > 0
-          AND t.attrelid = '{schema}.{table}'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN {schema}.{view}.%I IS %L', same.name, same.comment);
-    END LOOP;
-END $$
-"""
 
 # The anomalies that a person speaks of, one row each; of a template one row without a window.
 SUBJECTS = f"""
@@ -434,10 +422,7 @@ def upgrade() -> None:
         if view == "judged_anomalies":
             op.execute(CURRENT)
         op.execute(definition)
-        op.execute(f"COMMENT ON VIEW {SCHEMA}.{view} IS '{meaning}'")
-        op.execute(SAME_COLUMNS.format(schema=SCHEMA, view=view, table=table))
-        for name, of_column in columns.items():
-            op.execute(f"COMMENT ON COLUMN {SCHEMA}.{view}.{name} IS '{of_column}'")
+        comment_on_view(view, meaning, table, columns)
     for function, (definition, meaning) in FUNCTIONS.items():
         op.execute(definition)
         op.execute(f"COMMENT ON FUNCTION {SCHEMA}.{function} IS '{meaning}'")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from include.database.view_comments import comment_on_view
+
 revision = "0012"
 down_revision = "0011"
 
@@ -222,29 +224,12 @@ VIEWS = {
         {},
     ),
 }
-SAME_COLUMNS = """
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = '{schema}.{view}'::regclass AND v.attnum > 0
-          AND t.attrelid = '{schema}.{table}'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN {schema}.{view}.%I IS %L', same.name, same.comment);
-    END LOOP;
-END $$
-"""
 
 
 def upgrade() -> None:
     for view, (definition, meaning, table, columns) in VIEWS.items():
         op.execute(definition)
-        op.execute(f"COMMENT ON VIEW {SCHEMA}.{view} IS '{meaning}'")
-        op.execute(SAME_COLUMNS.format(schema=SCHEMA, view=view, table=table))
-        for name, of_column in columns.items():
-            op.execute(f"COMMENT ON COLUMN {SCHEMA}.{view}.{name} IS '{of_column}'")
+        comment_on_view(view, meaning, table, columns)
 
 
 def downgrade() -> None:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from include.database.view_comments import comment_on_view
+
 revision = "0014"
 down_revision = "0013"
 
@@ -26,26 +28,11 @@ MEANING = (
     "Incidents of three nights or more in which nothing is odd but templates that were never seen "
     "before, as after a release, or the level of the rate: to be accepted as normal or refused"
 )
-SAME_COLUMNS = f"""
-DO $$
-DECLARE same record;
-BEGIN
-    FOR same IN
-        SELECT v.attname AS name, col_description(t.attrelid, t.attnum) AS comment
-        FROM pg_attribute AS v JOIN pg_attribute AS t USING (attname)
-        WHERE v.attrelid = '{SCHEMA}.proposals'::regclass AND v.attnum > 0
-          AND t.attrelid = '{SCHEMA}.incidents'::regclass AND t.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN {SCHEMA}.proposals.%I IS %L', same.name, same.comment);
-    END LOOP;
-END $$
-"""
 
 
 def upgrade() -> None:
     op.execute(PROPOSALS)
-    op.execute(f"COMMENT ON VIEW {SCHEMA}.proposals IS '{MEANING}'")
-    op.execute(SAME_COLUMNS)
+    comment_on_view("proposals", MEANING, "incidents")
     have_roles = sa.text("SELECT to_regrole(:one) IS NOT NULL AND to_regrole(:other) IS NOT NULL")
     if op.get_bind().scalar(have_roles, dict(zip(("one", "other"), ROLES, strict=True))):
         op.execute(f"SELECT {SCHEMA}.grant_roles()")
