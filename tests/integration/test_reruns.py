@@ -46,6 +46,8 @@ WHEN = {
     "changed_at",
     # The number of such a change.
     "catalogue_version",
+    "first_scored_at",
+    "updated_at",
 }
 TABLES = [
     "events_ledger",
@@ -58,6 +60,9 @@ TABLES = [
     "anomalies",
     "shadow_scorings",
     "shadow_scores",
+    "coverage",
+    "incidents",
+    "incident_anomalies",
 ]
 
 
