@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from datetime import date
 
@@ -18,6 +16,7 @@ from services.airflow_api import AirflowApi
 from services.local import Stack
 from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
+from tests.processes import kill_leaves_below
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -83,9 +82,7 @@ def wait_until_trials_run(airflow: AirflowApi, run_id: str, done: int) -> None:
 
 def kill_workers(stack: Stack) -> None:
     scheduler = psutil.Process(stack.state().processes["airflow-scheduler"].pid)
-    leaves = [child for child in scheduler.children(recursive=True) if not child.children()]
-    for leaf in leaves:
-        os.kill(leaf.pid, signal.SIGKILL)
+    kill_leaves_below(scheduler)
 
 
 def kill(stack: Stack, name: str) -> None:

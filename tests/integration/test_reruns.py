@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from datetime import UTC, date, datetime
 from typing import Any
@@ -18,6 +16,7 @@ from services.airflow_api import AirflowApi
 from services.local import Stack
 from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
+from tests.processes import kill_leaves_below
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -183,9 +182,4 @@ def kill_in_the_middle(
         pytest.fail(f"{task_id} did not start")
     time.sleep(1)  # past its imports, into its work
     scheduler = psutil.Process(running.state().processes["airflow-scheduler"].pid)
-    workers = scheduler.children()
-    tasks = [task for worker in workers for task in worker.children(recursive=True)]
-    leaves = [task for task in tasks if not task.children()]
-    assert leaves, "a running task has a process"
-    for task in leaves:
-        os.kill(task.pid, signal.SIGKILL)
+    assert kill_leaves_below(*scheduler.children()), "a running task has a process"

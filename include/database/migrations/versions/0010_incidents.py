@@ -2,9 +2,9 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from include.database.view_comments import comment_on_view
-from sqlalchemy.dialects import postgresql
 
 revision = "0010"
 down_revision = "0009"
