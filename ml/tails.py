@@ -31,7 +31,10 @@ class Tail:
         ordered = np.sort(self.sample)
         values, first = np.unique(ordered, return_index=True)
         at_or_above = len(ordered) - first
-        inside = np.interp(scores, values, np.log10((len(ordered) + 1) / (at_or_above + 1)), left=0)
+        known = np.log10((len(ordered) + 1) / (at_or_above + 1))
+        # Between two scores that are next to equal, rounding would overshoot the upper one.
+        upper = known[np.minimum(np.searchsorted(values, scores), len(values) - 1)]
+        inside = np.minimum(np.interp(scores, values, known, left=0), upper)
         excess = scores - values[-1]
         beyond = np.log10(len(ordered) + 1) + np.log10(1 + np.maximum(excess, 0) / _scale(ordered))
         return np.where(excess > 0, beyond, inside)

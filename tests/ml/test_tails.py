@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml.tails import Tail
@@ -36,6 +36,7 @@ def test_the_probability_is_conformal(
 
 
 @given(sample=samples, scores=st.lists(numbers, min_size=2, max_size=20))
+@example(sample=np.array([0.0, 0.0, -4.573431986683338e-82]), scores=[0.0, -7.424445702342743e-212])
 def test_higher_scores_surprise_no_less_and_none_less_than_nothing(
     sample: np.ndarray, scores: list[float]
 ) -> None:
