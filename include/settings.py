@@ -7,6 +7,7 @@ embedded stack and docker-compose both set them; nothing else in the code reads 
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,6 +55,19 @@ class Settings(BaseSettings):
     alert_smtp_password: SecretStr = SecretStr("")
     alert_link: str = Field(
         default="", description="where people read of an incident; {id} stands for its id"
+    )
+
+    airflow_url: str = Field(default="", description="Airflow's API server, to start runs by")
+    airflow_user: str = "admin"
+    airflow_password: SecretStr = SecretStr("")
+    api_url: str = Field(
+        default="http://127.0.0.1:8000", description="where browsers reach the API and its login"
+    )
+    dashboard_url: str = Field(
+        default="http://127.0.0.1:8501", description="where browsers reach the dashboard"
+    )
+    registration: Literal["open", "invite", "off"] = Field(
+        default="invite", description="whether people may register, and by invitation only"
     )
 
     @property

@@ -13,6 +13,8 @@ Where do I go to…
 - know what the judgement of a night rests on? `coverage.py`.
 - see what a challenger would have flagged? `shadows.py`.
 - change how the rows of an interval are replaced? `replacing.py`.
+- know who may log in, or who a secret belongs to? `accounts.py`, its tables in `account_tables.py`.
+- write down, or read, who did what? `audit.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from sqlalchemy import Connection, Engine
 
 from include.settings import Settings
 
-__all__ = ["Connection", "Engine", "engine", "migrate"]
+__all__ = ["Connection", "Engine", "engine", "is_reachable", "migrate"]
 
 SCHEMA = "loganalyzer"
 # Without logins: whoever may fill the tables, or read the views, is made a member. The owner of the
@@ -44,6 +46,15 @@ def engine(settings: Settings) -> Engine:
 def _engine(url: str) -> Engine:
     # Days and hours in SQL are UTC, whatever zone the server or its host is set to.
     return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": "-c TimeZone=UTC"})
+
+
+def is_reachable(pool: Engine) -> bool:
+    """Whether the database answers."""
+    try:
+        with pool.connect() as conn:
+            return conn.scalar(sa.select(1)) == 1
+    except sa.exc.OperationalError:
+        return False
 
 
 def migrate(url: str, revision: str = "head") -> None:

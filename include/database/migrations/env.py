@@ -3,7 +3,10 @@
 import sqlalchemy as sa
 from alembic import context
 
-from include.database import SCHEMA
+from include.database import (
+    SCHEMA,
+    account_tables,  # noqa: F401  its tables belong to the same metadata
+)
 from include.database.models import Table
 
 connection = context.config.attributes["connection"]

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from include import database as db
-from include.database.models import Table
+from include.database.account_tables import AuditEntry, Table
 from include.settings import Settings
 
 
@@ -65,8 +65,10 @@ def conn(connections: db.Engine) -> Iterator[db.Connection]:
 
 @pytest.fixture
 def engine(connections: db.Engine) -> Iterator[db.Engine]:
-    """For tests that commit; the tables are emptied after each."""
+    """For tests that commit; the tables are emptied after each, but for the record of actions,
+    which does not let itself be emptied."""
     yield connections
-    tables = ", ".join(table.fullname for table in Table.metadata.sorted_tables)
+    emptied = [each for each in Table.metadata.sorted_tables if each is not AuditEntry.__table__]
+    tables = ", ".join(table.fullname for table in emptied)
     with connections.begin() as connection:
         connection.execute(sa.text(f"TRUNCATE {tables}"))

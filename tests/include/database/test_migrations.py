@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from include import database as db
+from include.database import account_tables  # noqa: F401  its tables belong to the same metadata
 from include.database.models import Table
 
 OURS = "nspname = 'loganalyzer'"

@@ -1,0 +1,85 @@
+"""The app: `uvicorn --factory services.api.app:create_app`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from include.workspace import Workspace, open_workspace
+from services.api import access, problems
+from services.api.fields import refuse_nul
+from services.api.observing import Observed, log_as_json
+from services.api.routes import health
+
+ROUTERS = (health.router,)
+ABOUT = """\
+The anomalies of the night, the lines behind them, and what people say of them.
+
+Programs send `Authorization: Bearer …` with an API token; errors are `application/problem+json`
+(RFC 9457); lists come in pages: pass `next_cursor` on as `cursor`. Times are UTC.
+"""
+
+
+def create_app(workspace: Workspace | None = None) -> FastAPI:
+    """The API over a workspace, that of the environment where none is given.
+
+    Raises TypeError where a route does not say who may use it.
+    """
+    if workspace is None:
+        workspace = open_workspace()
+        log_as_json()
+    app = FastAPI(
+        title="LogAnalyzer",
+        version="1",
+        description=ABOUT,
+        docs_url=None,  # its page loads programs from elsewhere
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        # Else two routes that answer with the same model are told as two models.
+        separate_input_output_schemas=False,
+        dependencies=[Depends(refuse_nul)],
+    )
+    app.state.workspace = workspace
+    app.add_middleware(Observed)
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            access.guard_of(route)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The document of the framework, with problems in the place of its own form of errors, and
+    what every guarded route may answer."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    template = "#/components/schemas/{model}"
+    schemas["ProblemDocument"] = problems.ProblemDocument.model_json_schema(ref_template=template)
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        guard = access.guard_of(route)
+        for method in route.methods:
+            told = document["paths"][route.path_format][method.lower()]["responses"]
+            if "422" in told:
+                told.update(_as_json(problems.responses(422)))
+            if guard is not access.anybody:
+                told.update(_as_json(problems.responses(401, 403)))
+    app.openapi_schema = document
+    return document
+
+
+def _as_json(responses: dict[int | str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {str(status): response for status, response in responses.items()}

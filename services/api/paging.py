@@ -1,0 +1,49 @@
+"""Lists in pages: a cursor names the last row seen, so that new rows shift nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from services.api.problems import Problem
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
+
+Cursor = Annotated[
+    str | None,
+    Query(max_length=1000, description="`next_cursor` of the page before; none for the first page"),
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="most items of a page")]
+
+
+class Page(BaseModel, Generic[Item]):
+    """Items, and where to go on."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="asks for the next page; null on the last one")
+
+
+def encode(*key: Any) -> str:
+    """The cursor of a row: its place in the order of the list."""
+    text = json.dumps(key, default=str, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(cursor: str | None, kind: type[Key]) -> Key | None:
+    """The place that a cursor names, as a `tuple[…]` of the types of the key. Raises Problem 422
+    for what no list has given."""
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return TypeAdapter(kind).validate_json(text)
+    except (binascii.Error, UnicodeError, ValidationError) as error:
+        raise Problem(422, "cursor: not one that a page of this list has given") from error

@@ -1,0 +1,46 @@
+"""The API over the stack's Postgres and object store, and people who call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from include.database import accounts
+from include.workspace import Workspace
+from services.api.app import create_app
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def space(workspace: Workspace) -> Iterator[Workspace]:
+    """A workspace whose pool of connections ends with the test."""
+    own = replace(workspace, engine=sa.create_engine(workspace.engine.url))
+    yield own
+    own.engine.dispose()
+
+
+@pytest.fixture
+def client(space: Workspace) -> Iterator[TestClient]:
+    """Somebody who has not logged in."""
+    with TestClient(create_app(space), raise_server_exceptions=False) as caller:
+        yield caller
+
+
+@pytest.fixture
+def login(space: Workspace, client: TestClient) -> Login:
+    """Makes a user of a role and gives somebody who calls with their session."""
+
+    def make(role: str = "viewer", name: str | None = None) -> TestClient:
+        with space.engine.begin() as conn:
+            user = accounts.create_user(conn, name or f"u{uuid4().hex[:12]}", None, role)
+            secret, _ = accounts.open_session(conn, user)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return TestClient(client.app, raise_server_exceptions=False, headers=headers)
+
+    return make
