@@ -79,6 +79,12 @@ def create_user(
     return int(user_id)
 
 
+def ensure_first_user(conn: Connection, name: str, password: str) -> None:
+    """An admin of this name, where there is nobody yet who could make users."""
+    if conn.scalar(sa.select(sa.func.count()).select_from(User)) == 0:
+        create_user(conn, name, password, "admin")
+
+
 def open_session(
     conn: Connection, user_id: int, address: str | None = None, user_agent: str | None = None
 ) -> tuple[str, datetime]:

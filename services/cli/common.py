@@ -108,14 +108,13 @@ def airflow() -> AirflowApi:
     """Airflow of the embedded stack. Raises StackError where it does not run."""
     from services.airflow_api import AirflowApi
     from services.local import StackError
-    from services.local.environment import AIRFLOW_USER
+    from services.local.environment import AIRFLOW_USER, address
 
     embedded = stack()
     if not embedded.status()["airflow-api-server"]["running"]:
         raise StackError("Airflow does not run: start it with `loganalyzer up`")
     state = embedded.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    return AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    return AirflowApi(address(state, "airflow"), AIRFLOW_USER, state.secrets["airflow_password"])
 
 
 def print_json(document: Any) -> None:

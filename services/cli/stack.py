@@ -37,31 +37,35 @@ def up() -> None:
 
 def start() -> State:
     """Start the stack with a line for each component."""
-    with console.status("starting Postgres, the object store, MLflow and Airflow…"):
+    with console.status(
+        "starting Postgres, the object store, MLflow, Airflow, the API and the dashboard…"
+    ):
         return stack().up(
             report=lambda told, seconds: console.print(f"  [green]✓[/] {told} ({seconds:.1f} s)")
         )
 
 
 def print_addresses(state: State) -> None:
-    from services.local.environment import AIRFLOW_USER, S3_USER, database_url
+    from services.local.environment import (
+        AIRFLOW_USER,
+        FIRST_USER,
+        S3_USER,
+        address,
+        database_url,
+    )
 
-    ports, secrets = state.ports, state.secrets
+    secrets = state.secrets
+    own_login = f"{FIRST_USER} / {secrets['admin_password']}"
+    airflow_login = f"{AIRFLOW_USER} / {secrets['airflow_password']}"
     print_table(
         "Addresses",
         ["what", "where", "login"],
         [
-            [
-                "Airflow",
-                f"http://127.0.0.1:{ports['airflow']}",
-                f"{AIRFLOW_USER} / {secrets['airflow_password']}",
-            ],
-            ["MLflow", f"http://127.0.0.1:{ports['mlflow']}", ""],
-            [
-                "S3",
-                f"http://127.0.0.1:{ports['gateway']}",
-                f"{S3_USER} / {secrets['s3_secret_key']}",
-            ],
+            ["Dashboard", address(state, "dashboard"), own_login],
+            ["API", address(state, "api"), "the same, or a token"],
+            ["Airflow", address(state, "airflow"), airflow_login],
+            ["MLflow", address(state, "mlflow"), ""],
+            ["S3", address(state, "gateway"), f"{S3_USER} / {secrets['s3_secret_key']}"],
             ["Postgres", database_url(state, "loganalyzer").replace("+psycopg2", ""), ""],
         ],
     )

@@ -12,16 +12,23 @@ import warnings
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from include.settings import PROJECT_ROOT
 from services.local import processes
 from services.local.environment import (
     AIRFLOW_USER,
+    FIRST_USER,
     S3_USER,
+    address,
     database_url,
     loganalyzer_environment,
     stack_environment,
 )
 from services.local.state import State
+
+if TYPE_CHECKING:
+    from include.settings import Settings
 
 BIN = Path(sys.executable).parent
 DATABASES = ("airflow", "mlflow", "loganalyzer")
@@ -235,14 +242,8 @@ class Gateway(Component):
 
     def finish(self) -> None:
         from include.objects import ObjectStore
-        from include.settings import Settings
 
-        values = {
-            name.removeprefix("LOGANALYZER_").lower(): value
-            for name, value in loganalyzer_environment(self.state).items()
-            if name != "LOGANALYZER_STACK_DIR"
-        }
-        store = ObjectStore(Settings.model_validate(values))
+        store = ObjectStore(_settings(self.state))
         for bucket in BUCKETS:
             store.ensure_bucket(bucket)
 
@@ -271,7 +272,7 @@ class MLflow(Component):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.state.ports['mlflow']}"
+        return address(self.state, "mlflow")
 
 
 class _Airflow(Component):
@@ -296,8 +297,7 @@ class _Airflow(Component):
         return [str(BIN / "airflow"), *self.arguments, *self.local_options]
 
     def is_healthy(self) -> bool:
-        base = f"http://127.0.0.1:{self.state.ports['airflow']}"
-        answer = _answers(f"{base}/api/v2/monitor/health")
+        answer = _answers(f"{address(self.state, 'airflow')}/api/v2/monitor/health")
         process = processes.find(self.state.processes.get(self.name))
         if answer is None or process is None:
             return False
@@ -318,7 +318,7 @@ class AirflowApi(_Airflow):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.state.ports['airflow']}"
+        return address(self.state, "airflow")
 
 
 class AirflowScheduler(_Airflow):
@@ -339,6 +339,69 @@ class AirflowTriggerer(_Airflow):
     arguments = ("triggerer",)
     local_options = ("--skip-serve-logs",)
     reported_as = "triggerer"
+
+
+class Api(Component):
+    name = "api"
+
+    def prepare(self) -> None:
+        from include import database
+        from include.database import accounts
+
+        pool = database.engine(_settings(self.state))
+        with pool.begin() as conn:
+            accounts.ensure_first_user(conn, FIRST_USER, self.state.secrets["admin_password"])
+        pool.dispose()
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "uvicorn", "--factory", "services.api.app:create_app"),
+            *("--host", "127.0.0.1", "--port", str(self.state.ports["api"])),
+            "--no-access-log",  # it writes a line for each request itself
+        ]
+
+    def is_healthy(self) -> bool:
+        return _answers(f"{self.address}/readyz") is not None
+
+    @property
+    def address(self) -> str:
+        return address(self.state, "api")
+
+
+class Dashboard(Component):
+    name = "dashboard"
+
+    def command(self) -> list[str]:
+        app = PROJECT_ROOT / "services" / "dashboard" / "app.py"
+        options = {
+            "server.address": "127.0.0.1",
+            "server.port": str(self.state.ports["dashboard"]),
+            "server.headless": "true",
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": "false",
+            "client.toolbarMode": "viewer",
+        }
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return [sys.executable, "-m", "streamlit", "run", str(app), *flags]
+
+    def is_healthy(self) -> bool:
+        return _answers(f"{self.address}/_stcore/health") is not None
+
+    @property
+    def address(self) -> str:
+        return address(self.state, "dashboard")
+
+
+def _settings(state: State) -> Settings:
+    """Those of this stack, whatever the environment of this process says."""
+    from include.settings import Settings
+
+    values = {
+        name.removeprefix("LOGANALYZER_").lower(): value
+        for name, value in loganalyzer_environment(state).items()
+        if name != "LOGANALYZER_STACK_DIR"
+    }
+    return Settings.model_validate(values)
 
 
 def _answers(url: str) -> bytes | None:

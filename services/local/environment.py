@@ -23,6 +23,12 @@ QUIET = {
 }
 S3_USER = "loganalyzer"
 AIRFLOW_USER = "admin"
+FIRST_USER = "admin"  # of the API and the dashboard
+
+
+def address(state: State, port: str) -> str:
+    """Where browsers reach one of the servers."""
+    return f"http://127.0.0.1:{state.ports[port]}"
 
 
 def database_url(state: State, database: str) -> str:
@@ -34,12 +40,19 @@ def database_url(state: State, database: str) -> str:
 def loganalyzer_environment(state: State) -> dict[str, str]:
     """The settings of `include.settings`, for this stack."""
     own_sources = state.folder / "sources"
+    dashboard = address(state, "dashboard")
     return {
         "LOGANALYZER_DATABASE_URL": database_url(state, "loganalyzer"),
         "LOGANALYZER_S3_ENDPOINT": f"127.0.0.1:{state.ports['gateway']}",
         "LOGANALYZER_S3_ACCESS_KEY": S3_USER,
         "LOGANALYZER_S3_SECRET_KEY": state.secrets["s3_secret_key"],
-        "LOGANALYZER_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{state.ports['mlflow']}",
+        "LOGANALYZER_MLFLOW_TRACKING_URI": address(state, "mlflow"),
+        "LOGANALYZER_AIRFLOW_URL": address(state, "airflow"),
+        "LOGANALYZER_AIRFLOW_USER": AIRFLOW_USER,
+        "LOGANALYZER_AIRFLOW_PASSWORD": state.secrets["airflow_password"],
+        "LOGANALYZER_API_URL": address(state, "api"),
+        "LOGANALYZER_DASHBOARD_URL": dashboard,
+        "LOGANALYZER_ALERT_LINK": f"{dashboard}/incident?id={{id}}",
         "LOGANALYZER_SOURCES_PATH": os.environ.get(
             "LOGANALYZER_SOURCES_PATH",
             os.pathsep.join([str(PROJECT_ROOT / "include" / "sources"), str(own_sources)]),
@@ -66,7 +79,7 @@ def stack_environment(state: State) -> dict[str, str]:
 
 def _mlflow(state: State) -> dict[str, str]:
     return {
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{state.ports['mlflow']}",
+        "MLFLOW_TRACKING_URI": address(state, "mlflow"),
         "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{state.ports['gateway']}",
         "AWS_ACCESS_KEY_ID": S3_USER,
         "AWS_SECRET_ACCESS_KEY": state.secrets["s3_secret_key"],
@@ -76,7 +89,7 @@ def _mlflow(state: State) -> dict[str, str]:
 
 def _airflow(state: State) -> dict[str, str]:
     home: Path = state.folder / "airflow"
-    base = f"http://127.0.0.1:{state.ports['airflow']}"
+    base = address(state, "airflow")
     settings = {
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": "4",

@@ -26,7 +26,8 @@ AIRFLOW: tuple[type[Component], ...] = (
     components.AirflowDagProcessor,
     components.AirflowTriggerer,
 )
-WAVES = (STORES, TRACKING, AIRFLOW)
+FACES: tuple[type[Component], ...] = (components.Api, components.Dashboard)
+WAVES = (STORES, TRACKING, AIRFLOW, FACES)
 KINDS = tuple(kind for wave in WAVES for kind in wave)
 POLL_S = 0.2
 # What may lie in the folder before there is a stack: the demo writes its logs and source first.
@@ -54,12 +55,12 @@ class Stack:
             running = {kind.name for kind in KINDS if self._runs(state, kind.name)}
             if "postgres" not in running:
                 # What has lost its connections with it may end any moment: it starts anew too.
-                running -= {kind.name for kind in (*TRACKING, *AIRFLOW)}
+                running -= {kind.name for kind in (*TRACKING, *AIRFLOW, *FACES)}
             # What was killed has left children: they hold its port and its memory.
             self._stop(state, [kind for kind in KINDS if kind.name not in running])
             state.choose_ports(in_use=_ports_of(running))
             state.save()
-            stores, tracking, airflow = (
+            stores, tracking, airflow, faces = (
                 [kind(state) for kind in kinds if only is None or kind.name in only]
                 for kinds in WAVES
             )
@@ -69,8 +70,8 @@ class Stack:
             self._launch(state, tracking)
             if any(component.name == "postgres" for component in stores):
                 self._migrate(state, with_airflow=bool(airflow))
-            self._launch(state, airflow)
-            self._settle(state, [*tracking, *airflow], report, begun)
+            self._launch(state, [*airflow, *faces])
+            self._settle(state, [*tracking, *airflow, *faces], report, begun)
             return state
 
     def down(self) -> list[str]:
@@ -79,7 +80,7 @@ class Stack:
             return []
         with self._alone() as state:
             ran = [kind.name for kind in reversed(KINDS) if self._runs(state, kind.name)]
-            self._stop(state, (*TRACKING, *AIRFLOW))
+            self._stop(state, (*TRACKING, *AIRFLOW, *FACES))
             self._stop(state, STORES)
             return ran
 
@@ -218,6 +219,8 @@ def _ports_of(running: Collection[str]) -> set[str]:
         "mlflow": "mlflow",
         "airflow": "airflow-api-server",
         "scheduler_health": "airflow-scheduler",
+        "api": "api",
+        "dashboard": "dashboard",
     }
     return {port for port, owner in owners.items() if owner in running}
 

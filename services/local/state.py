@@ -10,7 +10,16 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-PORTS = ("postgres", "gateway", "gateway_metrics", "mlflow", "airflow", "scheduler_health")
+PORTS = (
+    "postgres",
+    "gateway",
+    "gateway_metrics",
+    "mlflow",
+    "airflow",
+    "scheduler_health",
+    "api",
+    "dashboard",
+)
 SECRETS = (
     "postgres_password",
     "airflow_db_password",
@@ -20,6 +29,7 @@ SECRETS = (
     "airflow_password",
     "airflow_jwt_secret",
     "airflow_secret_key",
+    "admin_password",
 )
 
 
