@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg2
 from psycopg2 import sql
 
-from include.database import ROLES, migrate
+from include.database import ROLES, accounts, engine, migrate
 from include.objects import ObjectStore
 from include.settings import Settings, get_settings
 
@@ -76,6 +76,12 @@ def write_password(environment: Mapping[str, str]) -> None:
     path.write_text(json.dumps({user: environment["AIRFLOW_PASSWORD"]}))
 
 
+def ensure_first_user(settings: Settings, password: str) -> None:
+    """Create the user `admin`, where there is nobody who could make users."""
+    with engine(settings).begin() as conn:
+        accounts.ensure_first_user(conn, "admin", password)
+
+
 def main() -> None:
     settings = get_settings()
     for name in DATABASE_URLS:
@@ -84,6 +90,7 @@ def main() -> None:
     ensure_buckets(settings, os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
     write_password(os.environ)
     migrate(settings.database_url.get_secret_value())
+    ensure_first_user(settings, os.environ["ADMIN_PASSWORD"])
     airflow = Path(sys.executable).parent / "airflow"
     subprocess.run([airflow, "db", "migrate"], check=True)  # noqa: S603  our own program
 

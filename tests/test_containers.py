@@ -20,7 +20,7 @@ from include.settings import PROJECT_ROOT, Settings
 from services.local import Stack
 from services.local.components import BIN
 from services.local.environment import AIRFLOW_USER, QUIET, S3_USER, THREADS, stack_environment
-from services.local.stack import WAVES
+from services.local.stack import FACES, WAVES
 from services.local.state import SECRETS, State
 
 OURS = "loganalyzer:"
@@ -100,8 +100,9 @@ def test_every_setting_is_one_the_code_reads():
     }
     for service, environment in environments().items():
         named = {name for name in environment if name.startswith("LOGANALYZER_")}
+        named -= {"LOGANALYZER_API_INTERNAL_URL"}  # of the dashboard's own settings
         assert named <= known, service
-        if named:
+        if named and service != "dashboard":  # which knows no store
             assert required <= named, service
 
 
@@ -153,6 +154,18 @@ def test_servers_are_watched_and_started_in_order():
             ends = needed in one_shot()
             expected = "service_completed_successfully" if ends else "service_healthy"
             assert how["condition"] == expected, (name, needed)
+
+
+def test_the_faces_are_served_as_in_the_embedded_stack(tmp_path: Path):
+    state = State.load(tmp_path)
+    state.choose_ports(in_use=set())
+    own = re.compile(r"port|address|host|/")
+    for kind in FACES:
+        said = [word for part in services()[kind.name]["command"] for word in part.split("=")]
+        embedded = [Path(word).name for word in kind(state).command()]
+        of_address = {"8000", "8501", "--host", "--port"}
+        words = {Path(word).name for word in said if not word.startswith("0.0.")}
+        assert words - of_address <= set(embedded), kind.name
 
 
 def test_health_checks_ask_for_what_airflow_reports():
@@ -220,7 +233,9 @@ def test_only_user_interfaces_are_published_and_only_here():
     published = {
         name: service["ports"] for name, service in services().items() if "ports" in service
     }
-    assert set(published) == {"airflow-api-server", "mlflow", "minio", "pgadmin"}
+    assert set(published) == {
+        *("airflow-api-server", "api", "dashboard", "minio", "mlflow", "pgadmin"),
+    }
     for ports in published.values():
         assert all(port.startswith("127.0.0.1:") for port in ports)
 
@@ -257,6 +272,7 @@ def fresh_addresses(stack: Stack, tmp_path: Path) -> dict[str, str]:
         "PGUSER": "postgres",
         "PGPASSWORD": state.secrets["postgres_password"],
         "AIRFLOW_PASSWORD": "s3cret too",
+        "ADMIN_PASSWORD": "s3cret of admin",
     }
 
 
