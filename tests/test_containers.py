@@ -159,7 +159,6 @@ def test_servers_are_watched_and_started_in_order():
 def test_the_faces_are_served_as_in_the_embedded_stack(tmp_path: Path):
     state = State.load(tmp_path)
     state.choose_ports(in_use=set())
-    own = re.compile(r"port|address|host|/")
     for kind in FACES:
         said = [word for part in services()[kind.name]["command"] for word in part.split("=")]
         embedded = [Path(word).name for word in kind(state).command()]
