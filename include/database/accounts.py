@@ -7,50 +7,98 @@ of sessions, tokens and invitations with SHA-256, which nobody can guess through
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects.postgresql import insert
 
-from include.database.account_tables import Session, User
+from include import passwords
+from include.database import audit
+from include.database.account_tables import ApiToken, Session, User
+from include.database.audit import NOBODY, Actor
 
 ROLES = ("viewer", "analyst", "admin")
 # Whoever finds one knows what it is, and so do programs that look for lost secrets.
 SESSION_PREFIX, TOKEN_PREFIX, INVITATION_PREFIX = "las_", "lat_", "lai_"
 SESSION_LASTS = timedelta(hours=12)
-
-_hasher = PasswordHasher()
+LOCKED_AFTER, LOCKED_FOR = 10, timedelta(minutes=15)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+NAME_RULE = (
+    "a name has 2 to 64 of the letters a to z, digits, dots, hyphens and underscores, and begins "
+    "with a letter or digit"
+)
 
 IDENTIFY_SESSION = sa.text(
-    "SELECT u.user_id, u.name, u.role, s.session_id, NULL AS token_id, NULL AS scopes "
+    "SELECT u.user_id, u.name, u.role, s.session_id, "
+    "NULL AS token_id, NULL AS token_name, NULL AS scopes "
     "FROM loganalyzer.sessions AS s JOIN loganalyzer.users AS u USING (user_id) "
     "WHERE s.secret_hash = :hash AND u.is_active AND s.revoked_at IS NULL AND s.expires_at > now()"
 )
 IDENTIFY_TOKEN = sa.text(
-    "SELECT u.user_id, u.name, u.role, NULL AS session_id, t.token_id, t.scopes "
+    "SELECT u.user_id, u.name, u.role, NULL AS session_id, "
+    "t.token_id, t.name AS token_name, t.scopes "
     "FROM loganalyzer.api_tokens AS t JOIN loganalyzer.users AS u USING (user_id) "
     "WHERE t.secret_hash = :hash AND u.is_active AND t.revoked_at IS NULL AND t.expires_at > now()"
 )
+IS_LOCKED = sa.func.coalesce(User.locked_until > sa.func.now(), sa.false())
+# Every so many wrong ones in a row, so that who tries on after a lock is locked again.
+COUNT_WRONG = {
+    "failed_logins": User.failed_logins + 1,
+    "locked_until": sa.case(
+        ((User.failed_logins + 1) % LOCKED_AFTER == 0, sa.func.now() + LOCKED_FOR),
+        else_=User.locked_until,
+    ),
+}
+USER = (
+    User.name, User.email, User.role, User.is_active, IS_LOCKED.label("is_locked"),
+    User.oidc_subject, User.created_at,
+)  # fmt: skip
+SESSION = (
+    Session.session_id, Session.created_at, Session.expires_at, Session.address,
+    Session.user_agent,
+)  # fmt: skip
+TOKEN = (
+    ApiToken.token_id, ApiToken.name, ApiToken.scopes, ApiToken.created_at, ApiToken.expires_at,
+)  # fmt: skip
 
 
 class InvalidAccount(ValueError):
     """What cannot be done with an account; the message says why."""
 
 
+class AccountConflict(InvalidAccount):
+    """What could be done, were it not for what is there already."""
+
+
+class Refused(InvalidAccount):
+    """What somebody may not do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a secret belongs to. scopes: of a token, None for a session."""
+    """Whom a secret belongs to. token_name, scopes: of a token, None for a session."""
 
     user_id: int
     name: str
     role: str
     session_id: int | None
     token_id: int | None
+    token_name: str | None
     scopes: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret, which is told once, and the row that knows its hash."""
+
+    secret: str
+    id: int
+    expires_at: datetime
 
 
 def identify(conn: Connection, secret: str) -> Identity | None:
@@ -61,45 +109,244 @@ def identify(conn: Connection, secret: str) -> Identity | None:
     return None if row is None else Identity(**row)
 
 
+# Users
+
+
 def create_user(
-    conn: Connection, name: str, password: str | None, role: str, email: str | None = None
+    conn: Connection,
+    name: str,
+    password: str | None,
+    role: str,
+    email: str | None = None,
+    oidc_subject: str | None = None,
 ) -> int:
-    """The id of a new user. Raises InvalidAccount where the name is taken."""
-    is_new = sa.dialects.postgresql.insert(User).values(
-        name=name.lower(),
+    """The id of a new user. Raises InvalidAccount for a name or password against the rules, and
+    AccountConflict where the name is taken."""
+    name = _checked_name(name)
+    is_new = insert(User).values(
+        name=name,
         email=email,
         role=role,
-        password_hash=None if password is None else hashed(password),
+        oidc_subject=oidc_subject,
+        password_hash=None if password is None else _checked_hash(password, name),
     )
     user_id = conn.scalar(
         is_new.on_conflict_do_nothing(index_elements=["name"]).returning(User.user_id)
     )
     if user_id is None:
-        raise InvalidAccount(f"there is a user {name.lower()!r} already: choose another name")
+        raise AccountConflict(f"there is a user {name!r} already: choose another name")
     return int(user_id)
 
 
 def ensure_first_user(conn: Connection, name: str, password: str) -> None:
-    """An admin of this name, where there is nobody yet who could make users."""
+    """Give a system that nobody can log into its first user, an admin."""
     if conn.scalar(sa.select(sa.func.count()).select_from(User)) == 0:
         create_user(conn, name, password, "admin")
 
 
+def users(
+    conn: Connection, after: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Users by name."""
+    query = sa.select(*USER).order_by(User.name).limit(limit)
+    if after is not None:
+        query = query.where(User.name > after)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def user_named(conn: Connection, name: str) -> dict[str, Any] | None:
+    row = conn.execute(sa.select(*USER).where(User.name == name)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def change_user(
+    conn: Connection,
+    name: str,
+    role: str | None = None,
+    is_active: bool | None = None,
+    unlock: bool = False,
+) -> None:
+    """Change what is given. Who is no longer active loses their sessions and tokens for good.
+
+    Raises AccountConflict where no active admin would be left.
+    """
+    # Two that are demoted at the same moment wait for each other here.
+    is_acting = sa.and_(User.role == "admin", User.is_active)
+    query = sa.select(User.name).where(is_acting).order_by(User.user_id).with_for_update()
+    admins = set(conn.scalars(query))
+    values: dict[str, Any] = {}
+    if role is not None:
+        values["role"] = role
+    if is_active is not None:
+        values["is_active"] = is_active
+    if unlock:
+        values |= {"failed_logins": 0, "locked_until": None}
+    loses = is_active is False or role not in (None, "admin")
+    if loses and admins == {name}:
+        raise AccountConflict(f"{name!r} is the last active admin: make another one first")
+    if values:
+        conn.execute(sa.update(User).where(User.name == name).values(values))
+    if is_active is False:
+        end_sessions(conn, name)
+        _end(conn, ApiToken, name)
+
+
+def set_password(conn: Connection, name: str, password: str) -> None:
+    """Give a user another password, unlock them, and end their sessions. Raises InvalidAccount for
+    a password against the rules."""
+    values = {"password_hash": _checked_hash(password, name), "failed_logins": 0}
+    conn.execute(sa.update(User).where(User.name == name).values(values, locked_until=None))
+    end_sessions(conn, name)
+
+
+def _checked_name(name: str) -> str:
+    name = name.lower()
+    if NAME.fullmatch(name) is None or name == NOBODY:
+        raise InvalidAccount(f"{name[:64]!r} cannot be a name: {NAME_RULE}")
+    return name
+
+
+def _checked_hash(password: str, name: str) -> str:
+    fault = passwords.fault_of(password, name)
+    if fault is not None:
+        raise InvalidAccount(fault)
+    return passwords.hashed(password)
+
+
+# Logins and sessions
+
+
+def log_in(
+    pool: Engine, name: str, password: str, who: Actor, user_agent: str | None = None
+) -> NewSecret | None:
+    """A new session of the user whose name and password these are; None where there is no such user
+    or password, or it is locked.
+
+    It commits by itself: a wrong password is counted and written down, whatever becomes of the
+    request. No connection is held while the hash is computed.
+    """
+    found = _compare(pool, name, password)
+    with pool.begin() as conn:
+        user_id = _counted(conn, *found)
+        if user_id is None:
+            audit.record(conn, who, "session.failed_login", _shown(name))
+            return None
+        return start_session(conn, user_id, replace(who, actor=name.lower()), user_agent)
+
+
+def change_password(pool: Engine, identity: Identity, current: str, new: str, who: Actor) -> bool:
+    """Change the password of who knows the present one, and end their other sessions; False where
+    it is another one. It commits by itself, as `log_in` does.
+
+    Raises InvalidAccount for a password against the rules.
+    """
+    found = _compare(pool, identity.name, current)
+    changed = _checked_hash(new, identity.name)
+    with pool.begin() as conn:
+        if _counted(conn, *found) is None:
+            audit.record(conn, who, "session.failed_login", identity.name)
+            return False
+        of_them = User.user_id == identity.user_id
+        conn.execute(sa.update(User).where(of_them).values(password_hash=changed))
+        end_sessions(conn, identity.name, but=identity.session_id)
+        audit.record(conn, who, "user.update", identity.name, after={"password": "changed"})
+        return True
+
+
+def start_session(
+    conn: Connection, user_id: int, who: Actor, user_agent: str | None = None
+) -> NewSecret:
+    """A new session, written down as a login."""
+    session = open_session(conn, user_id, who.address, user_agent)
+    audit.record(conn, who, "session.login", str(session.id))
+    return session
+
+
 def open_session(
     conn: Connection, user_id: int, address: str | None = None, user_agent: str | None = None
-) -> tuple[str, datetime]:
-    """The secret of a new session of a user, and when it ends."""
+) -> NewSecret:
+    """A new session of a user."""
     secret = new_secret(SESSION_PREFIX)
-    values: dict[str, Any] = {
+    values = {
         "user_id": user_id,
         "secret_hash": digest(secret),
         "address": address,
-        "user_agent": user_agent,
+        "user_agent": user_agent and user_agent[:200],
         "expires_at": sa.func.now() + SESSION_LASTS,
     }
-    expires_at = conn.scalar(sa.insert(Session).values(values).returning(Session.expires_at))
-    assert expires_at is not None  # noqa: S101  RETURNING gives a row for each row inserted
-    return secret, expires_at
+    made = sa.insert(Session).values(values).returning(Session.session_id, Session.expires_at)
+    return NewSecret(secret, *conn.execute(made).tuples().one())
+
+
+def sessions_of(
+    conn: Connection, user_id: int, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The open sessions of a user, the newest first."""
+    query = sa.select(*SESSION).where(_is_open(Session), Session.user_id == user_id)
+    if before is not None:
+        query = query.where(Session.session_id < before)
+    newest_first = query.order_by(Session.session_id.desc()).limit(limit)
+    return [dict(row) for row in conn.execute(newest_first).mappings()]
+
+
+def end_session(conn: Connection, user_id: int, session_id: int, who: Actor) -> bool:
+    """End a session of a user; False where they have no such open one."""
+    is_it = sa.and_(Session.session_id == session_id, Session.user_id == user_id)
+    ended = sa.update(Session).where(_is_open(Session), is_it).values(revoked_at=sa.func.now())
+    if conn.execute(ended).rowcount == 0:
+        return False
+    audit.record(conn, who, "session.logout", str(session_id))
+    return True
+
+
+def end_sessions(conn: Connection, name: str, but: int | None = None) -> int:
+    """End the sessions of a user, all or all but one; how many there were."""
+    return _end(conn, Session, name, Session.session_id.is_distinct_from(but))
+
+
+def _end(conn: Connection, table: Any, name: str, *which: sa.ColumnElement[bool]) -> int:
+    user_id = sa.select(User.user_id).where(User.name == name).scalar_subquery()
+    ended = sa.update(table).where(_is_open(table), table.user_id == user_id, *which)
+    return conn.execute(ended.values(revoked_at=sa.func.now())).rowcount
+
+
+def _is_open(table: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(table.revoked_at.is_(None), table.expires_at > sa.func.now())
+
+
+def _compare(pool: Engine, name: str, password: str) -> tuple[str, str | None, str | None]:
+    """A name, the hash kept of its password where that is the right one, and a newer one of it
+    where that is due."""
+    name = name.lower()
+    kept = None
+    if NAME.fullmatch(name):
+        with pool.connect() as conn:
+            kept = conn.scalar(sa.select(User.password_hash).where(User.name == name))
+    is_right = passwords.matches(password, kept)
+    if not is_right or kept is None:
+        return name, None, None
+    return name, kept, passwords.hashed(password) if passwords.is_outdated(kept) else None
+
+
+def _counted(conn: Connection, name: str, right: str | None, newer: str | None) -> int | None:
+    """The user whose password was right, and who may log in; counts it where it was wrong."""
+    named = sa.and_(User.name == name, User.is_active, ~IS_LOCKED)
+    if right is None:
+        if NAME.fullmatch(name):
+            conn.execute(sa.update(User).where(named).values(COUNT_WRONG))
+        return None
+    # It may have been locked or changed while it was compared.
+    values = {"failed_logins": 0, "locked_until": None, "password_hash": newer or right}
+    is_so = sa.and_(named, User.password_hash == right)
+    return conn.scalar(sa.update(User).where(is_so).values(values).returning(User.user_id))
+
+
+def _shown(name: str) -> str:
+    """What was given as a name, which may be anything, as the record of actions can keep it."""
+    return "".join(char if char.isprintable() else "?" for char in name[:64])
+
+
+# Secrets
 
 
 def new_secret(prefix: str) -> str:
@@ -108,7 +355,3 @@ def new_secret(prefix: str) -> str:
 
 def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
-
-
-def hashed(password: str) -> str:
-    return _hasher.hash(password)

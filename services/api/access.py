@@ -29,6 +29,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 bearer = HTTPBearer(auto_error=False, description="An API token, or the secret of a session")
 cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="What a login has set")
+Kept = Annotated[str | None, Security(cookie)]
 
 
 class Permission(StrEnum):
@@ -82,7 +83,7 @@ def _identified(
     request: Request,
     space: Space,
     given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
-    kept: Annotated[str | None, Security(cookie)],
+    kept: Kept,
 ) -> Caller:
     """Who calls. Raises Problem 401 where nobody known does, and 403 where a page of another site
     calls with the cookie of a login."""
@@ -95,7 +96,7 @@ def _identified(
         what = "this login or token is not known any more" if secret else "this needs a login"
         told = f"{what}: log in, or send an API token as `Authorization: Bearer …`"
         raise Problem(401, told, {"WWW-Authenticate": "Bearer"})
-    if given is None and request.method not in SAFE_METHODS and not _is_from_own_page(request):
+    if given is None and request.method not in SAFE_METHODS and not is_from_own_page(request):
         raise Problem(403, "a page of another site may not do this with your login")
     allowed = PERMISSIONS[identity.role]
     if identity.scopes is not None:
@@ -105,15 +106,20 @@ def _identified(
     return caller
 
 
-def _is_from_own_page(request: Request) -> bool:
+def is_from_own_page(request: Request) -> bool:
+    """Whether it was one of our pages that made a browser send this."""
     settings = workspace_of(request).settings
-    ours = {_origin(settings.api_url), _origin(str(request.base_url))}
-    return request.headers.get("origin") in ours
+    ours = {origin_of(settings.api_url), origin_of(str(request.base_url))}
+    return request.headers.get("origin") in ours - {""}
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def origin_of(url: str) -> str:
+    """The scheme, host and port of an address; empty where it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 Identified = Annotated[Caller, Depends(_identified)]

@@ -9,12 +9,12 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from include.workspace import Workspace, open_workspace
-from services.api import access, problems
+from services.api import access, limits, problems
 from services.api.fields import refuse_nul
 from services.api.observing import Observed, log_as_json
-from services.api.routes import health
+from services.api.routes import accounts, health, login_pages, score
 
-ROUTERS = (health.router,)
+ROUTERS = (health.router, login_pages.router, accounts.router, score.router)
 ABOUT = """\
 The anomalies of the night, the lines behind them, and what people say of them.
 
@@ -43,6 +43,7 @@ def create_app(workspace: Workspace | None = None) -> FastAPI:
         dependencies=[Depends(refuse_nul)],
     )
     app.state.workspace = workspace
+    app.state.limiter = limits.new_limiter()
     app.add_middleware(Observed)
     problems.install(app)
     for router in ROUTERS:

@@ -39,7 +39,7 @@ def login(space: Workspace, client: TestClient) -> Login:
     def make(role: str = "viewer", name: str | None = None) -> TestClient:
         with space.engine.begin() as conn:
             user = accounts.create_user(conn, name or f"u{uuid4().hex[:12]}", None, role)
-            secret, _ = accounts.open_session(conn, user)
+            secret = accounts.open_session(conn, user).secret
         headers = {"Authorization": f"Bearer {secret}"}
         return TestClient(client.app, raise_server_exceptions=False, headers=headers)
 

@@ -1,0 +1,122 @@
+"""Log in, register and log out in a browser. The cookie set here is that of the dashboard too."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from include.database import accounts
+from include.database.accounts import SESSION_LASTS, Identity, NewSecret
+from include.settings import Settings
+from include.workspace import Workspace
+from services.api.access import (
+    COOKIE,
+    Kept,
+    Space,
+    actor_of,
+    anybody,
+    is_from_own_page,
+    origin_of,
+)
+from services.api.limits import count_login
+from services.api.pages import page
+from services.api.problems import Problem
+from services.api.routes.accounts import new_session
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
+
+Asked = Annotated[str, Query(alias="next")]
+# A form may be sent with anything; what fits no account is told to be wrong as any other.
+Next = Annotated[str, Form(alias="next")]
+Given = Annotated[str, Form()]
+
+
+@router.get("/login")
+def show_login(space: Space, kept: Kept, then: Asked = "") -> Response:
+    """A form; for those who have logged in, the ways on and out."""
+    target = safe_target(space.settings, then)
+    who = _known(space, kept)
+    if who is None:
+        return _login_page(space.settings, target)
+    return page(space.settings, "welcome", name=who.name, role=who.role, then=target)
+
+
+@router.post("/login")
+def log_in(
+    request: Request, space: Space, name: Given = "", password: Given = "", then: Next = ""
+) -> Response:
+    target = safe_target(space.settings, then)
+    try:
+        _refuse_other_sites(request)
+        count_login(request)
+        session = new_session(request, space, name, password)
+    except Problem as problem:
+        return _login_page(space.settings, target, problem, name)
+    return entered(space.settings, session, target)
+
+
+@router.post("/logout")
+def log_out(request: Request, space: Space, kept: Kept) -> Response:
+    """End the session of the cookie."""
+    _refuse_other_sites(request)
+    who = _known(space, kept)
+    if who is not None and who.session_id is not None:
+        with space.engine.begin() as conn:
+            accounts.end_session(conn, who.user_id, who.session_id, actor_of(request, who))
+    answer = RedirectResponse("login", 303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+def entered(settings: Settings, session: NewSecret, target: str) -> Response:
+    """On to where somebody wanted to go, with the cookie of their session."""
+    answer = RedirectResponse(target, 303)
+    answer.set_cookie(
+        COOKIE,
+        session.secret,
+        max_age=int(SESSION_LASTS.total_seconds()),
+        secure=settings.api_url.startswith("https:"),
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def safe_target(settings: Settings, asked: str) -> str:
+    """Where to go on: a page of ours, the dashboard where another was asked for."""
+    if asked and all(char.isprintable() and char not in "\\ " for char in asked):
+        if asked.startswith("/") and not asked.startswith("//"):
+            return asked
+        if origin_of(asked) in {origin_of(settings.api_url), origin_of(settings.dashboard_url)}:
+            return asked
+    return settings.dashboard_url
+
+
+def _known(space: Workspace, kept: str | None) -> Identity | None:
+    if not kept:
+        return None
+    with space.engine.connect() as conn:
+        return accounts.identify(conn, kept)
+
+
+def _refuse_other_sites(request: Request) -> None:
+    if not is_from_own_page(request):
+        raise Problem(403, "a page of another site sent this form: open the page here again")
+
+
+def _login_page(
+    settings: Settings, target: str, problem: Problem | None = None, name: str = ""
+) -> Response:
+    return page(
+        settings,
+        "login",
+        problem.status if problem else 200,
+        problem.headers if problem else None,
+        problem.detail if problem else "",
+        then=target,
+        name=name[:64],
+        registration=settings.registration,
+        has_oidc=False,
+    )
