@@ -124,7 +124,7 @@ def _by_model(
     windows = events = unseen = 0
     rows = []
     for part in windows_in_parts(workspace, source, start, end):
-        rows += _window_rows(part, model.judge(part), model.family)
+        rows += window_rows(part, model.judge(part), model.family)
         windows, events = windows + len(part), events + len(part.events)
         unseen += int((~part.events["template_id"].is_in(model.profile.vocabulary)).sum())
     return _Night(windows, events, unseen, model.threshold, rows)
@@ -136,7 +136,7 @@ def _without_model(
     windows = read_windows(workspace, source, start, end)
     history = read_windows(workspace, source, start - HISTORY, start)
     judgement = judge_without_model(history, windows)
-    rows = _window_rows(windows, judgement, "novelty")
+    rows = window_rows(windows, judgement, "novelty")
     return _Night(len(windows), len(windows.events), None, judgement.threshold, rows)
 
 
@@ -253,7 +253,8 @@ def _rate_rows(odd: list[rates.OddSpan]) -> list[anomalies.Anomaly]:
     ]
 
 
-def _window_rows(windows: Windows, judgement: Judgement, family: str) -> list[anomalies.Anomaly]:
+def window_rows(windows: Windows, judgement: Judgement, family: str) -> list[anomalies.Anomaly]:
+    """The flagged windows as the table of anomalies has them, the oddest first."""
     rows = []
     for found in judgement.anomalies:
         span = windows.spans.row(found.row, named=True)

@@ -50,27 +50,49 @@ def _by_session(
     """Each part of the lake is read once, and what it holds of each share of the sessions goes to a
     file of that share: to read all of it for each would cost as much again as there are shares."""
     lookback = source.windowing.rule.lookback
-    schema = no_events().to_arrow(compat_level=COMPATIBLE).schema
-    with TemporaryDirectory(prefix="loganalyzer-") as folder:
-        paths = [Path(folder, f"{share}.arrow") for share in range(parts)]
-        writers = [pa.ipc.new_stream(str(path), schema) for path in paths]
-        lock = Lock()
+    with Shares(parts, no_events()) as shares:
+        for_each_part(workspace, source.name, start - lookback, end, shares.add_by_session)
+        for events in shares.read():
+            yield cut_windows(workspace, source, events, start, end)
 
-        def put_aside(events: pl.DataFrame) -> None:
-            shares = events.with_columns(share=pl.col("session_key").hash() % parts)
-            of_share = shares.drop_nulls("share").partition_by(
-                "share", as_dict=True, include_key=False
-            )
-            for (share,), own in of_share.items():
-                table = own.to_arrow(compat_level=COMPATIBLE)
-                with lock:
-                    writers[share].write_table(table)
 
-        for_each_part(workspace, source.name, start - lookback, end, put_aside)
-        for writer in writers:
+class Shares:
+    """Events in a file for each of so many shares; several threads may add at once.
+
+    like: a frame with the columns of the events.
+    """
+
+    def __init__(self, number: int, like: pl.DataFrame) -> None:
+        self._folder = TemporaryDirectory(prefix="loganalyzer-")
+        self._paths = [Path(self._folder.name, f"{share}.arrow") for share in range(number)]
+        schema = like.to_arrow(compat_level=COMPATIBLE).schema
+        self._writers = [pa.ipc.new_stream(str(path), schema) for path in self._paths]
+        self._lock = Lock()
+
+    def __enter__(self) -> Shares:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def add(self, share: int, events: pl.DataFrame) -> None:
+        table = events.to_arrow(compat_level=COMPATIBLE)
+        with self._lock:
+            self._writers[share].write_table(table)
+
+    def add_by_session(self, events: pl.DataFrame) -> None:
+        """To the shares of their sessions; what is of none is in no window."""
+        shares = events.with_columns(share=pl.col("session_key").hash() % len(self._paths))
+        of_share = shares.drop_nulls("share").partition_by("share", as_dict=True, include_key=False)
+        for (share,), own in of_share.items():
+            self.add(share, own)
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        """The events of each share; nothing is added any more."""
+        for writer in self._writers:
             writer.close()
-        for path in paths:
+        for path in self._paths:
             with pa.ipc.open_stream(str(path)) as stream:
                 events = pl.DataFrame(stream.read_all())
-            yield cut_windows(workspace, source, events, start, end)
+            yield events
             path.unlink()

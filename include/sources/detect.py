@@ -12,6 +12,7 @@ import polars as pl
 
 from include.ingest.decode import read_lines
 from include.ingest.times import to_utc
+from include.objects import ByteStream
 from include.sources import InvalidSource, LogSource, write_duration
 from include.sources.formats import LEVEL, PRESETS, LineFormat
 
@@ -75,15 +76,20 @@ def propose_source(path: Path, name: str | None = None, preset: str | None = Non
     Raises InvalidSource where no format fits.
     """
     with path.open("rb") as stream:
-        empty = pl.Series("line", [], pl.String)
-        lines = next(read_lines(stream, SAMPLE_LINES), empty)
+        return propose_from(stream, str(path), name or source_name(path), preset)
+
+
+def propose_from(stream: ByteStream, called: str, name: str, preset: str | None = None) -> Proposal:
+    """The same of the first lines of a stream. called: what errors call it."""
+    empty = pl.Series("line", [], pl.String)
+    lines = next(read_lines(stream, SAMPLE_LINES), empty)
     sample = lines.filter(lines.str.strip_chars() != "")
     if not len(sample):
-        raise InvalidSource(f"{path}: the file holds no lines to learn a format from")
-    format_name, line_format = _format_of(sample, path, preset)
+        raise InvalidSource(f"{called}: the file holds no lines to learn a format from")
+    format_name, line_format = _format_of(sample, called, preset)
     source = LogSource.model_validate(
         {
-            "name": name or source_name(path),
+            "name": name,
             "format": format_name if format_name in PRESETS else line_format,
             "windowing": _windowing(sample, line_format),
         }
@@ -98,7 +104,7 @@ def source_name(path: Path) -> str:
     return name if name[:1].isalpha() else f"logs_{name}".rstrip("_")
 
 
-def _format_of(sample: pl.Series, path: Path, preset: str | None) -> tuple[str, LineFormat]:
+def _format_of(sample: pl.Series, called: str, preset: str | None) -> tuple[str, LineFormat]:
     if preset is not None:
         if preset not in PRESETS:
             raise InvalidSource(f"no format {preset!r}; there are: {', '.join(sorted(PRESETS))}")
@@ -111,7 +117,7 @@ def _format_of(sample: pl.Series, path: Path, preset: str | None) -> tuple[str, 
     if _share_read(sample, fitting) < LEAST_SHARE:
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share)
         raise InvalidSource(
-            f"{path}: no known format reads {LEAST_SHARE:.0%} of its lines"
+            f"{called}: no known format reads {LEAST_SHARE:.0%} of its lines"
             f"{f' (best: {told})' if told else ''}; write a source file with a pattern of your "
             f"own. The first line is: {sample[0][:200]}"
         )

@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import mlflow
@@ -120,6 +121,18 @@ def roll_back(client: MlflowClient, source: str, version: str) -> None:
 def champion(client: MlflowClient, source: str) -> RegisteredModel | None:
     """The model that judges a source's nights, or None before the first promotion."""
     return registered(client, source, CHAMPION)
+
+
+def champion_at_hand(client: MlflowClient, source: str) -> RegisteredModel | None:
+    """The same, for a process that asks often: a version is loaded once."""
+    name = model_name(source)
+    version = _aliased(client, name, CHAMPION)
+    return None if version is None else _kept(client.tracking_uri, name, version)
+
+
+@lru_cache(maxsize=16)
+def _kept(tracking_uri: str, name: str, version: str) -> RegisteredModel:
+    return _loaded(name, version)
 
 
 def registered(client: MlflowClient, source: str, alias: str) -> RegisteredModel | None:
