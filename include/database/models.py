@@ -305,6 +305,19 @@ class Anomaly(Table):
         ),
         sa.CheckConstraint("severity IN ('low', 'medium', 'high', 'critical')", name="severity"),
         sa.Index(None, "window_start"),
+        sa.Index(None, "source", "window_start"),
+        sa.Index(None, "session_key"),
+        sa.Index(None, "score"),
+        sa.Index(
+            "ix_anomalies_critical",
+            "window_start",
+            postgresql_where=sa.text("severity = 'critical'"),
+        ),
+        sa.Index(
+            "ix_anomalies_high",
+            "window_start",
+            postgresql_where=sa.text("severity IN ('high', 'critical')"),
+        ),
         {
             "comment": "The product: each row is a window worth reading, with the reason",
             "postgresql_partition_by": "RANGE (interval_start)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Request
@@ -19,6 +19,13 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is no time of the years 1 to 9999 in UTC") from error
+
+
 def refuse_nul(request: Request) -> None:
     """No address holds one. Raises Problem 422."""
     if "%00" in request.url.query or "\0" in request.url.path:
@@ -27,7 +34,7 @@ def refuse_nul(request: Request) -> None:
 
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 # In UTC, whatever offset it was given with.
-Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 # What is kept in the database, in the body of a request.
 Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_without_nul)]
 # Why, for those who read it later.

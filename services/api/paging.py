@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.api.problems import Problem
 
@@ -45,5 +44,16 @@ def decode(cursor: str | None, kind: type[Key]) -> Key | None:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return TypeAdapter(kind).validate_json(text)
-    except (binascii.Error, UnicodeError, ValidationError) as error:
+    except ValueError as error:  # of the encoding, the text or the types
         raise Problem(422, "cursor: not one that a page of this list has given") from error
+
+
+def page_of(rows: list[dict[str, Any]], limit: int, *key: str) -> dict[str, Any]:
+    """The page of rows that were read with one more than it may hold. key: the columns that say
+    where one lies in the order of the list."""
+    kept = rows[:limit]
+    is_last = len(rows) <= limit
+    return {
+        "items": kept,
+        "next_cursor": None if is_last else encode(*(kept[-1][name] for name in key)),
+    }
