@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,11 +27,12 @@ from include.lake.events import no_events
 from include.lake.parts import EVENTS_AT_ONCE, Shares
 from include.scoring import window_rows
 from include.sources import LogSource
-from include.sources.detect import propose_from
+from include.sources.detect import SAMPLE_LINES, propose_from
 from include.tracking import RegisteredModel
 from include.workspace import Workspace
 from ml.model import Judgement, judge_without_model
 from ml.templates import Catalogue, count_shapes, merge_shapes, numbers_of
+from ml.templates.masking import mask_pattern
 from ml.windows import (
     EVENT_COLUMNS,
     MICROSECOND,
@@ -111,11 +112,17 @@ class Tally:
         }
 
 
-def log_of(workspace: Workspace, stream: BinaryIO, source: LogSource | None) -> Log:
+def log_of(
+    stream: BinaryIO,
+    source: LogSource | None,
+    chunk_lines: int,
+    name: str = OBJECT_KEY,
+    preset: str | None = None,
+) -> Log:
     """The log in a stream that can be read from its start again; it is parsed each time anew.
 
-    source: how it reads; found out where it is None. Raises Unfit for what is compressed,
-    InvalidSource where no format fits.
+    source: how it reads; found out where it is None, see `propose_from`. Raises Unfit for what is
+    compressed, InvalidSource where no format fits.
     """
     head = stream.read(len(ZSTD_MAGIC))
     if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
@@ -123,9 +130,24 @@ def log_of(workspace: Workspace, stream: BinaryIO, source: LogSource | None) -> 
     is_proposed = source is None
     if source is None:
         stream.seek(0)
-        source = propose_from(stream, OBJECT_KEY, OBJECT_KEY).source
-    read = partial(_parsed, stream, source, datetime.now(UTC), workspace.settings.chunk_lines)
+        source = propose_from(stream, name, name, preset).source
+    read = partial(_parsed, stream, source, datetime.now(UTC), chunk_lines)
     return Log(source, read, is_proposed)
+
+
+def sample_of(
+    stream: BinaryIO, source: LogSource | None, name: str, preset: str | None = None
+) -> Log:
+    """The first lines of a log, under a source that is looked at; where it is None, one is proposed
+    under a name, of a preset where that is named. Raises Unfit and InvalidSource.
+    """
+    log = log_of(stream, source, SAMPLE_LINES, name, preset)
+    try:
+        mask_pattern(log.source.masks)
+        first = list(islice(log.read(), 1))
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise Unfit(f"its expressions or time formats cannot be used: {error}") from error
+    return replace(log, read=lambda: first, is_proposed=True)
 
 
 def held(log: Log) -> Log:

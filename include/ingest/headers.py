@@ -114,6 +114,8 @@ def _json_row(line: str) -> tuple[str | None, ...]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
         return (None,) * len(GROUPS)
     found: dict[str, str | None] = {}
     for group in GROUPS:

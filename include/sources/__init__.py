@@ -47,7 +47,7 @@ def parse_duration(value: Any) -> Any:
     """`90s`, `30m`, `6h` or `1d` as a timedelta; other types are left to pydantic."""
     if not isinstance(value, str):
         return value
-    found = re.fullmatch(r"(\d+)([smhd])", value)
+    found = re.fullmatch(r"(\d{1,9})([smhd])", value)
     if not found:
         raise ValueError(f"{value!r} is no duration: write a number and s, m, h or d, as in 30m")
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
@@ -164,8 +164,8 @@ class LogSource(_Document):
     @model_validator(mode="before")
     @classmethod
     def _prefix_from_name(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not data.get("prefix"):
-            return {**data, "prefix": f"{data.get('name')}/"}
+        if isinstance(data, dict) and isinstance(data.get("name"), str) and not data.get("prefix"):
+            return {**data, "prefix": f"{data['name']}/"}
         return data
 
     @field_validator("format")
@@ -180,7 +180,7 @@ class LogSource(_Document):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{value!r} is no IANA time zone such as Europe/Berlin") from error
         return value
 
@@ -219,16 +219,48 @@ def load_sources(folders: Iterable[Path]) -> dict[str, LogSource]:
 
 def load_source(path: Path) -> LogSource:
     """The source that a YAML file describes. Raises InvalidSource."""
+    return read_source(path.read_text(), str(path))
+
+
+def read_source(text: str, called: str) -> LogSource:
+    """The source that a YAML text describes. Raises InvalidSource, which calls the text so and
+    names line and field of each fault."""
     try:
-        return LogSource.model_validate(yaml.safe_load(path.read_text()))
-    except yaml.YAMLError as error:
-        raise InvalidSource(f"{path}: not valid YAML: {error}") from error
+        return LogSource.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        lines = [
-            f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+        faults = [
+            f"{called}: line {_line_of(text, fault['loc'])}: "
+            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
             for fault in error.errors()
         ]
-        raise InvalidSource("\n".join(lines)) from error
+        raise InvalidSource("\n".join(faults)) from error
+    # Values that look like dates and are none, and brackets without end.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidSource(f"{called}: not valid YAML: {error}") from error
+
+
+def _line_of(text: str, place: tuple[int | str, ...]) -> int:
+    """The line of the innermost field of a place that is there; a place also names the kind that a
+    field was taken for."""
+    node, line = yaml.compose(text, yaml.SafeLoader), 1
+    for part in place:
+        inside = _inside(node, part)
+        if inside is not None:
+            node, line = inside
+    return line
+
+
+def _inside(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, int] | None:
+    """What a field holds, and its line."""
+    if isinstance(node, yaml.MappingNode):
+        return next(
+            ((value, key.start_mark.line + 1) for key, value in node.value if key.value == part),
+            None,
+        )
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        item = node.value[part]
+        return item, item.start_mark.line + 1
+    return None
 
 
 def dump_source(source: LogSource) -> str:

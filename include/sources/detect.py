@@ -17,6 +17,7 @@ from include.sources import InvalidSource, LogSource, write_duration
 from include.sources.formats import LEVEL, PRESETS, LineFormat
 
 SAMPLE_LINES = 20_000
+OWN_EXPRESSION = "an expression of its own"
 # A preset must explain this share of the lines that start a record.
 LEAST_SHARE = 0.6
 # Almost every line must name its session, and sessions must be longer than a line or two.
@@ -121,7 +122,7 @@ def _format_of(sample: pl.Series, called: str, preset: str | None) -> tuple[str,
             f"{f' (best: {told})' if told else ''}; write a source file with a pattern of your "
             f"own. The first line is: {sample[0][:200]}"
         )
-    return "an expression of its own", fitting
+    return OWN_EXPRESSION, fitting
 
 
 def _own_expression(sample: pl.Series) -> LineFormat:

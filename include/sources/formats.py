@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 GROUPS = ("time", "host", "severity", "component", "message")
 
@@ -23,7 +23,7 @@ def check_pattern(pattern: str) -> str:
     """The pattern, if both engines read it. Raises ValueError that says what is wrong with it."""
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
     without_escapes = re.sub(r"\\[^1-9Z]", "x", pattern)
     bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", without_escapes)
@@ -56,6 +56,13 @@ class LineFormat(BaseModel):
         if "message" not in groups or "time" not in groups:
             raise ValueError("the pattern needs the named groups `time` and `message`")
         return pattern
+
+    @model_validator(mode="after")
+    def _has_groups_of_its_kind(self) -> LineFormat:
+        needed = {"access": {"status"}, "cri": {"stream", "tag"}}.get(self.kind, set())
+        if missing := needed - set(re.compile(self.pattern).groupindex):
+            raise ValueError(f"the kind {self.kind} needs the groups: {', '.join(sorted(missing))}")
+        return self
 
     @property
     def time_formats(self) -> tuple[str, ...]:

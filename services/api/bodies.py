@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
@@ -40,7 +40,7 @@ async def spooled(request: Request, most_bytes: int, told: str) -> BinaryIO:
     return body
 
 
-async def blocks(body: BinaryIO) -> AsyncIterator[bytes]:
+async def blocks(body: BinaryIO) -> AsyncGenerator[bytes, None]:
     """What is in a body, as a parser of forms takes it."""
     while block := await run_in_threadpool(body.read, HELD_BYTES):
         yield block

@@ -41,7 +41,9 @@ def judged(
     space: Workspace, text: bytes, source: LogSource | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The anomalies, the oddest first, and the summary."""
-    *found, summary = posted.judge(space, posted.log_of(space, BytesIO(text), source))
+    *found, summary = posted.judge(
+        space, posted.log_of(BytesIO(text), source, space.settings.chunk_lines)
+    )
     assert summary["kind"] == "summary"
     assert summary["anomalies"] == len(found)
     return sorted(found, key=lambda each: (-each["score"], each["session_key"])), summary
@@ -167,11 +169,11 @@ def test_what_cannot_be_judged_is_refused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(posted.Unfit, match="compressed"):
-        posted.log_of(workspace, BytesIO(gzip.compress(b"x")), None)
+        posted.log_of(BytesIO(gzip.compress(b"x")), None, 1000)
     with pytest.raises(InvalidSource, match="no known format"):
-        posted.log_of(workspace, BytesIO(b"what is this\n" * 20), None)
+        posted.log_of(BytesIO(b"what is this\n" * 20), None, 1000)
     monkeypatch.setattr(posted, "EVENTS_AT_ONCE", 10)
     text = "".join(f"2026-03-02 10:00:{n:02} INFO app: x\n" for n in range(60))
-    log = posted.log_of(workspace, BytesIO(text.encode()), None)
+    log = posted.log_of(BytesIO(text.encode()), None, 1000)
     with pytest.raises(posted.Unfit, match="60 events and no champion"):
         list(posted.judge(workspace, log))

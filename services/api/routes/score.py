@@ -274,7 +274,8 @@ def _log_of(space: Workspace, sent: Sent) -> posted.Log:
     """Raises Problem 404 where there is no such source."""
     if sent.source is not None and sent.source not in space.sources:
         raise Problem(404, f"no log source {sent.source!r}: `GET /v1/sources` lists them")
-    return posted.log_of(space, sent.body, space.sources.get(sent.source or ""))
+    source = space.sources.get(sent.source or "")
+    return posted.log_of(sent.body, source, space.settings.chunk_lines)
 
 
 def _lines(space: Workspace, log: posted.Log) -> Iterator[str]:
