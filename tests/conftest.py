@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from argon2 import PasswordHasher
 
-from include import tracking
+from include import passwords, tracking
 from include.ingest import pipeline
 from include.settings import PROJECT_ROOT, get_settings
 from include.training import candidates, data, gate, studies
@@ -97,6 +98,15 @@ def workspace(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     yield open_workspace()
     get_settings.cache_clear()
     open_workspace.cache_clear()
+
+
+@pytest.fixture
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed as always, but for the slowness."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
+    passwords._of_nobody.cache_clear()
+    yield
+    passwords._of_nobody.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include import passwords
 from include.database import audit
-from include.database.account_tables import ApiToken, Session, User
+from include.database.account_tables import ApiToken, Invitation, Session, User
 from include.database.audit import NOBODY, Actor
 
 ROLES = ("viewer", "analyst", "admin")
@@ -32,6 +32,8 @@ NAME_RULE = (
     "a name has 2 to 64 of the letters a to z, digits, dots, hyphens and underscores, and begins "
     "with a letter or digit"
 )
+
+EMAIL = re.compile(r"[^@\s\0]{1,64}@[^@\s\0]{1,255}")
 
 IDENTIFY_SESSION = sa.text(
     "SELECT u.user_id, u.name, u.role, s.session_id, "
@@ -65,6 +67,12 @@ SESSION = (
 TOKEN = (
     ApiToken.token_id, ApiToken.name, ApiToken.scopes, ApiToken.created_at, ApiToken.expires_at,
 )  # fmt: skip
+
+INVITATION = (
+    Invitation.invitation_id, Invitation.role, User.name.label("invited_by"),
+    Invitation.created_at, Invitation.expires_at,
+)  # fmt: skip
+IS_INVITING = sa.and_(Invitation.used_at.is_(None), Invitation.expires_at > sa.func.now())
 
 
 class InvalidAccount(ValueError):
@@ -123,6 +131,8 @@ def create_user(
     """The id of a new user. Raises InvalidAccount for a name or password against the rules, and
     AccountConflict where the name is taken."""
     name = _checked_name(name)
+    if email is not None and EMAIL.fullmatch(email) is None:
+        raise InvalidAccount("the e-mail address is none")
     is_new = insert(User).values(
         name=name,
         email=email,
@@ -194,8 +204,9 @@ def change_user(
 def set_password(conn: Connection, name: str, password: str) -> None:
     """Give a user another password, unlock them, and end their sessions. Raises InvalidAccount for
     a password against the rules."""
-    values = {"password_hash": _checked_hash(password, name), "failed_logins": 0}
-    conn.execute(sa.update(User).where(User.name == name).values(values, locked_until=None))
+    changed = _checked_hash(password, name)
+    values = {"password_hash": changed, "failed_logins": 0, "locked_until": None}
+    conn.execute(sa.update(User).where(User.name == name).values(values))
     end_sessions(conn, name)
 
 
@@ -283,10 +294,7 @@ def sessions_of(
 ) -> list[dict[str, Any]]:
     """The open sessions of a user, the newest first."""
     query = sa.select(*SESSION).where(_is_open(Session), Session.user_id == user_id)
-    if before is not None:
-        query = query.where(Session.session_id < before)
-    newest_first = query.order_by(Session.session_id.desc()).limit(limit)
-    return [dict(row) for row in conn.execute(newest_first).mappings()]
+    return _newest(conn, query, Session.session_id, before, limit)
 
 
 def end_session(conn: Connection, user_id: int, session_id: int, who: Actor) -> bool:
@@ -346,6 +354,181 @@ def _shown(name: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in name[:64])
 
 
+# Tokens of programs
+
+
+def create_token(
+    conn: Connection, user_id: int, name: str, scopes: list[str], lasts: timedelta, who: Actor
+) -> NewSecret:
+    """A new token of a user, with some of their rights."""
+    secret = new_secret(TOKEN_PREFIX)
+    values = {
+        "user_id": user_id,
+        "secret_hash": digest(secret),
+        "name": name,
+        "scopes": scopes,
+        "expires_at": sa.func.now() + lasts,
+    }
+    made = sa.insert(ApiToken).values(values).returning(ApiToken.token_id, ApiToken.expires_at)
+    token = NewSecret(secret, *conn.execute(made).tuples().one())
+    after = {"name": name, "scopes": scopes, "expires_at": token.expires_at.isoformat()}
+    audit.record(conn, who, "token.create", str(token.id), after=after)
+    return token
+
+
+def tokens_of(
+    conn: Connection, user_id: int, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The tokens of a user that are good, the newest first."""
+    query = sa.select(*TOKEN).where(_is_open(ApiToken), ApiToken.user_id == user_id)
+    return _newest(conn, query, ApiToken.token_id, before, limit)
+
+
+def revoke_token(conn: Connection, user_id: int, token_id: int, who: Actor) -> bool:
+    """Revoke a token of a user; False where they have no such good one."""
+    is_it = sa.and_(ApiToken.token_id == token_id, ApiToken.user_id == user_id)
+    ended = sa.update(ApiToken).where(_is_open(ApiToken), is_it).values(revoked_at=sa.func.now())
+    if conn.execute(ended).rowcount == 0:
+        return False
+    audit.record(conn, who, "token.revoke", str(token_id))
+    return True
+
+
+# Registration
+
+
+def invite(conn: Connection, user_id: int, role: str, lasts: timedelta, who: Actor) -> NewSecret:
+    """An invitation, by a user, to register and become what `role` says."""
+    secret = new_secret(INVITATION_PREFIX)
+    values = {
+        "secret_hash": digest(secret),
+        "role": role,
+        "invited_by": user_id,
+        "expires_at": sa.func.now() + lasts,
+    }
+    made = sa.insert(Invitation).values(values)
+    row = conn.execute(made.returning(Invitation.invitation_id, Invitation.expires_at))
+    invitation = NewSecret(secret, *row.tuples().one())
+    after = {"role": role, "expires_at": invitation.expires_at.isoformat()}
+    audit.record(conn, who, "invitation.create", str(invitation.id), after=after)
+    return invitation
+
+
+def invitations(conn: Connection, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The invitations that somebody can still come by, the newest first."""
+    query = sa.select(*INVITATION).join(User, User.user_id == Invitation.invited_by)
+    return _newest(conn, query.where(IS_INVITING), Invitation.invitation_id, before, limit)
+
+
+def revoke_invitation(conn: Connection, invitation_id: int, who: Actor) -> bool:
+    """Take back an invitation; False where nobody could come by it."""
+    is_it = sa.and_(Invitation.invitation_id == invitation_id, IS_INVITING)
+    if conn.execute(sa.delete(Invitation).where(is_it)).rowcount == 0:
+        return False
+    audit.record(conn, who, "invitation.revoke", str(invitation_id))
+    return True
+
+
+def may_register(
+    conn: Connection, registration: str, invitation: str | None
+) -> tuple[int | None, str]:
+    """The invitation that somebody comes by, None without one, and the role that they get.
+
+    registration: the setting. Raises Refused where they may not.
+    """
+    if registration == "off":
+        raise Refused("nobody registers here: an admin makes accounts")
+    if not invitation:
+        if registration == "invite":
+            raise Refused("one registers by invitation here: ask an admin for one")
+        return None, ROLES[0]
+    # Two that come by the same invitation wait for each other here.
+    is_it = sa.and_(IS_INVITING, Invitation.secret_hash == digest(invitation))
+    query = sa.select(Invitation.invitation_id, Invitation.role).where(is_it).with_for_update()
+    row = conn.execute(query).tuples().one_or_none()
+    if row is None:
+        raise Refused("this invitation was used or has ended: ask for another one")
+    return row
+
+
+def register(
+    conn: Connection,
+    registration: str,
+    name: str,
+    password: str,
+    email: str | None,
+    invitation: str | None,
+    who: Actor,
+) -> tuple[int, str]:
+    """The id of a user who has registered themselves, and their role.
+
+    Raises InvalidAccount, of which Refused says that they may not.
+    """
+    invitation_id, role = may_register(conn, registration, invitation)
+    user_id = create_user(conn, name, password, role, email)
+    if invitation_id is not None:
+        is_it = Invitation.invitation_id == invitation_id
+        used = sa.update(Invitation).where(is_it)
+        conn.execute(used.values(used_by=user_id, used_at=sa.func.now()))
+    who = replace(who, actor=name.lower())
+    after = {"role": role, "invitation": invitation_id}
+    audit.record(conn, who, "user.register", name.lower(), after=after)
+    return user_id, role
+
+
+def sign_in(
+    conn: Connection,
+    oidc_subject: str,
+    called: str,
+    email: str | None,
+    role: str,
+    who: Actor,
+    user_agent: str | None = None,
+) -> NewSecret | None:
+    """A new session of whom an identity provider has signed in, who gets an account the first time;
+    None where they may not log in here.
+
+    called: what they are called there. Who has that name here already is somebody else.
+    """
+    of_them = sa.select(User.user_id, User.name, User.is_active)
+    of_them = of_them.where(User.oidc_subject == oidc_subject)
+    if conn.execute(of_them).one_or_none() is None:
+        name = _free_name(conn, called)
+        create_user(conn, name, None, role, email, oidc_subject)
+        after = {"role": role, "oidc_subject": oidc_subject}
+        audit.record(conn, replace(who, actor=name), "user.register", name, after=after)
+    user_id, name, is_active = conn.execute(of_them).tuples().one()
+    if not is_active:
+        audit.record(conn, who, "session.failed_login", name)
+        return None
+    return start_session(conn, user_id, replace(who, actor=name), user_agent)
+
+
+def _free_name(conn: Connection, called: str) -> str:
+    """A name by the rules that is like what somebody is called, and that nobody has."""
+    like = re.sub(r"[^a-z0-9._-]+", "-", called.lower().partition("@")[0]).strip("._-")[:56]
+    if len(like) < 2 or like == NOBODY:
+        like = f"user-{like}".rstrip("-")
+    has = sa.select(User.name).where(User.name.startswith(like, autoescape=True))
+    taken = set(conn.scalars(has))
+    numbered = (f"{like}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (like, *numbered) if name not in taken)
+
+
+def forget_logins(conn: Connection, before: datetime) -> int:
+    """Forget sessions, tokens and invitations that ended before a moment; how many."""
+    forgotten = sa.select(sa.func.loganalyzer.forget_logins(before))
+    return conn.scalar(forgotten) or 0
+
+
+def _newest(
+    conn: Connection, query: sa.Select[*tuple[Any, ...]], key: Any, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    if before is not None:
+        query = query.where(key < before)
+    return [dict(row) for row in conn.execute(query.order_by(key.desc()).limit(limit)).mappings()]
+
+
 # Secrets
 
 
@@ -354,4 +537,4 @@ def new_secret(prefix: str) -> str:
 
 
 def digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ from include.database.account_tables import AuditEntry
 
 Origin = Literal["api", "dashboard", "airflow", "cli"]
 NOBODY = "nobody"
+ENTRY = tuple(AuditEntry.__table__.c)
+AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,47 @@ def record(
 
     action: `subject.verb`. before, after: what JSON can hold, and no secret.
     """
-    conn.execute(
-        sa.insert(AuditEntry.__table__).values(  # type: ignore[arg-type]
-            **asdict(who), action=action, subject=subject, before=before, after=after
-        )
-    )
+    # Inline: who only adds may not read the number of the row.
+    row = sa.insert(AuditEntry.__table__).inline()  # type: ignore[arg-type]
+    values = asdict(who) | {"action": action, "subject": subject, "before": before, "after": after}
+    conn.execute(row.values(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which entries: those by somebody, of an action, of a subject, from a moment up to another.
+    None for all."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def entries(conn: Connection, which: Which, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Entries, the newest first, from the one before `before` on."""
+    query = _query(which).limit(limit)
+    if before is not None:
+        query = query.where(AuditEntry.audit_id < before)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def all_entries(conn: Connection, which: Which) -> Iterator[dict[str, Any]]:
+    """All of them, as they come from the database, the newest first."""
+    streamed = conn.execution_options(yield_per=AT_ONCE).execute(_query(which))
+    for row in streamed.mappings():
+        yield dict(row)
+
+
+def _query(which: Which) -> sa.Select[Any]:
+    query = sa.select(*ENTRY).order_by(AuditEntry.audit_id.desc())
+    for name in ("actor", "action", "subject"):
+        wanted = getattr(which, name)
+        if wanted is not None:
+            query = query.where(getattr(AuditEntry, name) == wanted)
+    if which.start is not None:
+        query = query.where(AuditEntry.at >= which.start)
+    if which.end is not None:
+        query = query.where(AuditEntry.at < which.end)
+    return query

@@ -12,9 +12,37 @@ from include.workspace import Workspace, open_workspace
 from services.api import access, limits, problems
 from services.api.fields import refuse_nul
 from services.api.observing import Observed, log_as_json
-from services.api.routes import accounts, health, login_pages, score
+from services.api.routes import (
+    accounts,
+    anomalies,
+    audit,
+    feedback,
+    health,
+    incidents,
+    labels,
+    lines,
+    login_pages,
+    proposals,
+    samples,
+    score,
+    users,
+)
 
-ROUTERS = (health.router, login_pages.router, accounts.router, score.router)
+ROUTERS = (
+    health.router,
+    login_pages.router,
+    accounts.router,
+    users.router,
+    audit.router,
+    score.router,
+    samples.router,
+    anomalies.router,
+    lines.router,
+    incidents.router,
+    feedback.router,
+    labels.router,
+    proposals.router,
+)
 ABOUT = """\
 The anomalies of the night, the lines behind them, and what people say of them.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from markupsafe import Markup
 
 from include.settings import Settings
 from services.api.access import origin_of
+from services.api.problems import Problem
 
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "style.css").read_text()
@@ -26,21 +26,21 @@ def page(
     settings: Settings,
     template: str,
     /,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-    fault: str = "",
+    problem: Problem | None = None,
     base: str = "",
     **shown: Any,
 ) -> HTMLResponse:
-    """A page by the name of its template. fault: what went wrong; base: the way to `/`."""
+    """A page by the name of its template. problem: what went wrong; base: the way to `/`."""
     text = _pages.get_template(f"{template}.html").render(
         style=Markup(STYLE),  # noqa: S704  our own file
-        fault=fault,
+        fault=problem.detail if problem else "",
         base=base,
         **shown,
     )
     secure = {"Content-Security-Policy": _policy(settings), "Cache-Control": "no-store"}
-    return HTMLResponse(text, status, {**(headers or {}), **secure})
+    if problem is None:
+        return HTMLResponse(text, headers=secure)
+    return HTMLResponse(text, problem.status, (problem.headers or {}) | secure)
 
 
 def _policy(settings: Settings) -> str:

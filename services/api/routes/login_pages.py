@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -23,7 +24,7 @@ from services.api.access import (
 from services.api.limits import count_login
 from services.api.pages import page
 from services.api.problems import Problem
-from services.api.routes.accounts import new_session
+from services.api.routes.accounts import new_session, registered
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
 
@@ -70,6 +71,42 @@ def log_out(request: Request, space: Space, kept: Kept) -> Response:
     return answer
 
 
+@router.get("/register")
+def show_register(space: Space, invitation: str = "", then: Asked = "") -> Response:
+    """A form, where somebody may register."""
+    form = {"name": "", "email": "", "invitation": invitation}
+    with space.engine.connect() as conn:
+        try:
+            accounts.may_register(conn, space.settings.registration, invitation)
+        except accounts.Refused as error:
+            return _register_page(space.settings, then, Problem(403, str(error)), **form)
+    return _register_page(space.settings, then, **form)
+
+
+@router.post("/register")
+def register(
+    request: Request,
+    space: Space,
+    name: Given = "",
+    password: Given = "",
+    email: Given = "",
+    invitation: Given = "",
+    then: Next = "",
+) -> Response:
+    try:
+        _refuse_other_sites(request)
+        count_login(request)
+        user_id, _ = registered(request, space, name, password, email or None, invitation)
+    except Problem as problem:
+        form = {"name": name, "email": email, "invitation": invitation}
+        return _register_page(space.settings, then, problem, **form)
+    with space.engine.begin() as conn:
+        who = replace(actor_of(request), actor=name.lower())
+        agent = request.headers.get("user-agent")
+        session = accounts.start_session(conn, user_id, who, agent)
+    return entered(space.settings, session, safe_target(space.settings, then))
+
+
 def entered(settings: Settings, session: NewSecret, target: str) -> Response:
     """On to where somebody wanted to go, with the cookie of their session."""
     answer = RedirectResponse(target, 303)
@@ -112,11 +149,17 @@ def _login_page(
     return page(
         settings,
         "login",
-        problem.status if problem else 200,
-        problem.headers if problem else None,
-        problem.detail if problem else "",
+        problem,
         then=target,
         name=name[:64],
         registration=settings.registration,
         has_oidc=False,
     )
+
+
+def _register_page(
+    settings: Settings, then: str, problem: Problem | None = None, **form: str
+) -> Response:
+    may_register = problem is None or problem.status != 403
+    target = safe_target(settings, then)
+    return page(settings, "register", problem, then=target, may_register=may_register, **form)

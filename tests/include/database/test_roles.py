@@ -12,7 +12,17 @@ import pytest
 import sqlalchemy as sa
 
 from include import database as db
-from include.database import ROLES, Connection, Engine, anomalies, feedback, labels
+from include.database import (
+    ROLES,
+    Connection,
+    Engine,
+    accounts,
+    anomalies,
+    audit,
+    feedback,
+    labels,
+)
+from include.database.audit import Actor
 from include.database.feedback import Subject
 from services.local import Stack
 from tests.include.database.test_feedback import DAY, MONDAY, SCORING, anomaly
@@ -159,6 +169,19 @@ def test_a_writer_fills_the_tables_and_only_adds_to_feedback(
         ):
             with engine.connect() as conn, pytest.raises(sa.exc.DBAPIError, match=REFUSED):
                 conn.execute(sa.text(statement))
+
+
+def test_a_writer_adds_to_the_record_of_actions_and_sees_no_people(
+    scored: Engine, superuser: Engine, database: str
+) -> None:
+    with logged_in(superuser, database, WRITER) as engine:
+        with engine.begin() as conn:
+            audit.record(conn, Actor("ada", "airflow"), "model.promote", "disk/3")
+            accounts.forget_logins(conn, MONDAY)
+        for table in ("users", "sessions", "api_tokens", "invitations", "audit_log"):
+            refused = pytest.raises(sa.exc.ProgrammingError, match=REFUSED)
+            with engine.connect() as conn, refused:
+                conn.execute(sa.text(f"SELECT * FROM loganalyzer.{table}"))
 
 
 def test_a_login_without_a_role_sees_nothing(

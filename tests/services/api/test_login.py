@@ -18,6 +18,8 @@ from tests.services.api.conftest import Login
 PASSWORD = "correct horse battery"  # noqa: S105  of a test
 OWN = {"Origin": "http://testserver"}
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
+
 
 @pytest.fixture
 def ada(space: Workspace) -> str:

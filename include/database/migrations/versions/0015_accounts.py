@@ -27,6 +27,20 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {SCHEMA}.audit
 FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.refuse_change()
 """
 ALWAYS = f"ALTER TABLE {SCHEMA}.audit_log ENABLE ALWAYS TRIGGER append_only"
+# Runs as its owner: the pipeline's role, which keeps house, may not see these tables.
+FORGET = f"""
+CREATE FUNCTION {SCHEMA}.forget_logins(moment timestamptz) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH s AS (
+        DELETE FROM {SCHEMA}.sessions WHERE least(revoked_at, expires_at) < moment RETURNING 1
+    ), t AS (
+        DELETE FROM {SCHEMA}.api_tokens WHERE least(revoked_at, expires_at) < moment RETURNING 1
+    ), i AS (
+        DELETE FROM {SCHEMA}.invitations WHERE least(used_at, expires_at) < moment RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM s) + (SELECT count(*) FROM t) + (SELECT count(*) FROM i)
+$$
+"""
 # What `grant_roles` of 0013 gives, but for the tables of people, which no other login may read.
 GRANT_ROLES = f"""
 CREATE OR REPLACE FUNCTION {SCHEMA}.grant_roles() RETURNS void
@@ -170,6 +184,11 @@ def upgrade() -> None:
         op.create_index(f"ix_{table}_{name}", table, [name], schema=SCHEMA)
     op.execute(REFUSE)
     op.execute(f"COMMENT ON FUNCTION {SCHEMA}.refuse_change IS 'Refuse to change what is there'")
+    op.execute(FORGET)
+    op.execute(
+        f"COMMENT ON FUNCTION {SCHEMA}.forget_logins IS 'Forget sessions, tokens and invitations "
+        "that ended before a moment; how many'"
+    )
     op.execute(APPEND_ONLY)
     op.execute(ALWAYS)
     _replace_grants(APART)
@@ -177,6 +196,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _replace_grants("")
+    op.execute(f"DROP FUNCTION {SCHEMA}.forget_logins")
     for table in reversed(SECRET):
         op.drop_table(table, schema=SCHEMA)
     op.execute(f"DROP FUNCTION {SCHEMA}.refuse_change")
