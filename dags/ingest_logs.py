@@ -23,6 +23,7 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from include.assets import LAKE_EVENTS
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
+from plugins.links import DataDocsLink, offer, tell_docs
 
 # What the UI shows for each mapped task; every one of them takes a single argument.
 NAME_OF_BATCH = "{% set b = task.op_kwargs.values() | first %}{{ b.source }} {{ b.batch_id }}"
@@ -54,10 +55,11 @@ def ingest_logs():
         return stage_batch(open_workspace(), **batch)
 
     @task
-    def validate(staged: list[dict]) -> list[str]:
-        from include.ingest.pipeline import validate_batches
+    def validate(staged: list[dict], **context) -> list[str]:
+        from include.ingest.pipeline import report_of, validate_batches
         from include.workspace import open_workspace
 
+        tell_docs(context["ti"], report_of("parsed", staged))
         return validate_batches(open_workspace(), list(staged))
 
     @task
@@ -76,10 +78,11 @@ def ingest_logs():
 
     # A batch that cannot be written does not hold up the others.
     @task(outlets=[LAKE_EVENTS], trigger_rule="all_done_min_one_success")
-    def publish(written: list[dict], set_aside: list[str]) -> int:
-        from include.ingest.pipeline import publish_batches
+    def publish(written: list[dict], set_aside: list[str], **context) -> int:
+        from include.ingest.pipeline import publish_batches, report_of
         from include.workspace import open_workspace
 
+        tell_docs(context["ti"], report_of("events", written))
         return publish_batches(open_workspace(), list(written), set_aside)
 
     @task
@@ -91,7 +94,10 @@ def ingest_logs():
 
     staged = stage.expand(batch=discover())
     written = write.expand(batch=learn_templates(staged))
-    [written, publish(written, validate(staged))] >> clean_up()
+    validated = validate(staged)
+    published = publish(written, validated)
+    [written, published] >> clean_up()
+    offer(DataDocsLink, validated, published)
 
 
 ingest_logs()

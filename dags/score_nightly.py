@@ -40,6 +40,7 @@ from airflow.sdk import (
 from include.assets import ANOMALIES
 from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 from plugins.deadline import tell_late
+from plugins.links import DashboardLink, offer, tell_night
 
 NAME_OF_NIGHT = "{{ task.op_kwargs.night.source }} {{ task.op_kwargs.night.start }}"
 DAY_PARAM = {"default": None, "type": ["null", "string"], "format": "date"}
@@ -96,10 +97,11 @@ def score_nightly():
         return plan(open_workspace(), params, moment_of(context))
 
     @task(outlets=[ANOMALIES], map_index_template=NAME_OF_NIGHT)
-    def score(night: dict, params: dict) -> dict:
+    def score(night: dict, params: dict, **context) -> dict:
         from include.scoring import score_night
         from include.workspace import open_workspace
 
+        tell_night(context["ti"], night["start"])
         return score_night(open_workspace(), **night, model_version=params["model_version"])
 
     @task(map_index_template=NAME_OF_NIGHT)
@@ -141,7 +143,9 @@ def score_nightly():
     @task_group(prefix_group_id=False)
     def judge(night: dict):
         # The shadow stays a leaf: where its night fails the run does, though the rest is grouped.
-        score(night=night) >> [shadow(night=night), grouped]
+        scored = score(night=night)
+        scored >> [shadow(night=night), grouped]
+        offer(DashboardLink, scored)
 
     judge.expand(night=planned)
 

@@ -32,7 +32,7 @@ from include.dag_defaults import DEFAULTS, SOURCE_PARAM
 from include.intervals import LOOK_BACK
 from include.training.jobs import APPROVE, REJECT
 from ml.families import DEFAULT_FAMILIES, FAMILIES
-from plugins.mlflow_link import link_to_run, offer_run_link
+from plugins.links import MlflowRunLink, offer, tell
 
 NAME_OF_FAMILY = "{% set s = task.op_kwargs.study %}{{ s.prepared.request.source }} {{ s.family }}"
 NAME_OF_TRIAL = (
@@ -136,8 +136,9 @@ def roll_back(params: dict, dag_run) -> None:
     from include.workspace import open_workspace
 
     space = open_workspace()
+    who = dag_run.triggering_user_name or "Airflow"
     for source in space.chosen(params["source"]):
-        gate.roll_back(space, source.name, "Airflow", dag_run.run_id)
+        gate.roll_back(space, source.name, who, dag_run.run_id)
 
 
 @task
@@ -193,7 +194,7 @@ def fit(study: dict, **context) -> dict:
     from include.workspace import open_workspace
 
     fitted = candidates.fit(open_workspace(), study)
-    link_to_run(context["ti"], fitted["mlflow_url"])
+    tell(context["ti"], MlflowRunLink, fitted["mlflow_url"])
     return fitted
 
 
@@ -206,7 +207,7 @@ def judge(prepared: dict, fitted: list[dict], **context) -> dict:
     from include.workspace import open_workspace
 
     judged = gate.judge(open_workspace(), prepared, list(fitted))
-    link_to_run(context["ti"], judged["mlflow_url"])
+    tell(context["ti"], MlflowRunLink, judged["mlflow_url"])
     return judged
 
 
@@ -258,8 +259,7 @@ def train_detectors():
         map_index_template="{{ task.subject }}",
     ).expand_kwargs(ask(judged))
     trials >> fitted
-    for linked in (fitted, judged):
-        offer_run_link(linked)
+    offer(MlflowRunLink, fitted, judged)
     promote(judged, approve.output)
 
 

@@ -135,6 +135,24 @@ def query(
     return [dict(row) for row in conn.execute(statement, values).mappings()]
 
 
+def of_version(
+    conn: Connection, source: str, start: str, end: str, model_version: str, limit: int
+) -> list[dict[str, Any]]:
+    """The anomalies that a version of a source's model found in an interval when it last judged it,
+    the oddest first. start, end: ISO times."""
+    query = sa.text(
+        "SELECT window_start AS time, session_key AS session, score, severity, reason, events "  # noqa: S608  our names
+        f"FROM {SCHEMA}.anomalies JOIN ("
+        "SELECT source, interval_start, interval_end, model_name, model_version, catalogue_version "
+        f"FROM {SCHEMA}.scorings WHERE source = :source AND interval_start = :start "
+        "AND interval_end = :end AND model_version = :version ORDER BY scored_at DESC LIMIT 1"
+        ") AS newest USING (source, interval_start, interval_end, model_name, model_version, "
+        "catalogue_version) ORDER BY score DESC, time, window_id LIMIT :limit"
+    )
+    values = {"source": source, "start": start, "end": end, "version": model_version}
+    return [dict(row) for row in conn.execute(query, {**values, "limit": limit}).mappings()]
+
+
 def scorings(conn: Connection, source: str | None = None) -> list[dict[str, Any]]:
     """Every scoring, in order of source and night."""
     chosen = sa.select(*models.Scoring.__table__.columns).order_by(

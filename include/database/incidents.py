@@ -165,6 +165,15 @@ def _replace_parts(conn: Connection, since: datetime, parts: Mapping[tuple[Any, 
         conn.execute(sa.insert(IncidentAnomaly), added)
 
 
+def per_night(conn: Connection) -> dict[tuple[str, datetime], int]:
+    """In how many incidents the anomalies of each source and night are."""
+    part = IncidentAnomaly
+    count = sa.func.count(part.incident_id.distinct())
+    query = sa.select(part.source, part.interval_start, count)
+    rows = conn.execute(query.group_by(part.source, part.interval_start))
+    return {(source, night): number for source, night, number in rows}
+
+
 def query(
     conn: Connection, source: str | None = None, state: str | None = None
 ) -> list[dict[str, Any]]:

@@ -9,32 +9,48 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from include.database import audit
 from include.database.models import Promotion
 
 GATE = "gate"
+# The outcomes that another champion comes with, as the record of actions calls them. They are
+# written down here and not by a listener of Airflow: in the transaction of the outcome, so that
+# neither is there without the other, and also where people roll back outside of Airflow.
+MOVES = {
+    "promoted": "model.promote",
+    "rolled_back": "model.roll_back",
+    "moved_back": "model.roll_back",
+}
+TOLD = (Promotion.source, Promotion.dag_run_id, Promotion.version, Promotion.champion_before)
 
 
-def record(conn: Connection, row: Mapping[str, Any]) -> None:
+def record(conn: Connection, row: Mapping[str, Any], origin: audit.Origin = "airflow") -> None:
     """Insert the verdict of a DAG run on a source, or replace what it said before it was killed.
 
     A row whose outcome is known already is left alone.
     """
     statement = insert(Promotion).values(**row)
     given = {name: statement.excluded[name] for name in row if name not in ("source", "dag_run_id")}
-    conn.execute(
+    written = conn.execute(
         statement.on_conflict_do_update(
             index_elements=["source", "dag_run_id"],
             set_={**given, "decided_at": sa.func.now()},
             where=Promotion.outcome == "waiting",
-        )
+        ).returning(*TOLD)
     )
+    _audit(conn, written.one_or_none(), row["outcome"], audit.Actor(row["decided_by"], origin))
 
 
 def decide(
-    conn: Connection, source: str, dag_run_id: str, outcome: str, decided_by: str = GATE
+    conn: Connection,
+    source: str,
+    dag_run_id: str,
+    outcome: str,
+    decided_by: str = GATE,
+    origin: audit.Origin = "airflow",
 ) -> None:
     """Say what became of the challenger of a DAG run."""
-    conn.execute(
+    written = conn.execute(
         sa.update(Promotion)
         .where(
             Promotion.source == source,
@@ -42,7 +58,19 @@ def decide(
             Promotion.outcome.is_distinct_from(outcome),
         )
         .values(outcome=outcome, decided_by=decided_by, decided_at=sa.func.now())
+        .returning(*TOLD)
     )
+    _audit(conn, written.one_or_none(), outcome, audit.Actor(decided_by, origin))
+
+
+def _audit(conn: Connection, row: Any, outcome: str, who: audit.Actor) -> None:
+    if row is None or outcome not in MOVES:
+        return
+    before, after = {"version": row.champion_before}, {"version": row.version}
+    if outcome == "moved_back":
+        before, after = after, before
+    after["dag_run_id"] = row.dag_run_id
+    audit.record(conn, who, MOVES[outcome], row.source, before, after)
 
 
 def history(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from io import BytesIO
 from typing import TypedDict
 
@@ -12,7 +13,7 @@ import polars as pl
 from include.database import catalogue, ledger
 from include.ingest import batches
 from include.ingest.stage import read_batch, shapes_key
-from include.ingest.validate import check_events, check_parsed, ledger_entry
+from include.ingest.validate import check_events, check_parsed, ledger_entry, report_page
 from include.ingest.write import (
     checked_rows,
     lake_parts,
@@ -135,6 +136,11 @@ def publish_batches(workspace: Workspace, written: list[BatchAddress], set_aside
             ledger.commit_batch(conn, entries, parts, counts)
         events += sum(entry.events for entry in entries)
     return events
+
+
+def report_of(layer: str, found: Iterable[BatchAddress]) -> str:
+    """Where the Data Docs of a layer of these batches lie, below all of them."""
+    return report_page(layer, [address["batch_id"] for address in found])
 
 
 def clear_staging(workspace: Workspace) -> None:

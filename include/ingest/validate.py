@@ -5,13 +5,13 @@ All batches of a run are checked at once: importing Great Expectations takes lon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
 from include.database import ledger, validations
 from include.ingest.batches import Manifest, ObjectAccount
-from include.quality import QualityReport, check
+from include.quality import DOCS, QualityReport, check, page_of
 from include.quality.suites import severity_shift, volume_ratio
 from include.workspace import Workspace
 
@@ -94,15 +94,23 @@ def _kept(
         validations.record(conn, rows)
     layer = report.results[0].layer
     for path, content in report.pages.items():
-        key = f"quality/{_run_id(manifests)}/{layer}/{path}"
+        key = f"{DOCS}/{_run_id(_batch_ids(manifests))}/{layer}/{path}"
         workspace.store.put_bytes(workspace.settings.bucket_docs, key, content)
     return report.refused
 
 
-def _run_id(manifests: Sequence[Manifest]) -> str:
+def report_page(layer: str, batch_ids: Iterable[str]) -> str:
+    """Where below `DOCS` the report of a layer lies, if any object of these batches was checked."""
+    return f"{_run_id(batch_ids)}/{layer}/{page_of(layer)}"
+
+
+def _batch_ids(manifests: Sequence[Manifest]) -> list[str]:
+    return [manifest.batch.batch_id for manifest in manifests]
+
+
+def _run_id(batch_ids: Iterable[str]) -> str:
     """The same for the same batches, so that pages of a second run replace those of the first."""
-    batch_ids = sorted(manifest.batch.batch_id for manifest in manifests)
-    return sha256("".join(batch_ids).encode()).hexdigest()[:16]
+    return sha256("".join(sorted(batch_ids)).encode()).hexdigest()[:16]
 
 
 def ledger_entry(manifest: Manifest, account: ObjectAccount) -> ledger.LedgerEntry:

@@ -6,6 +6,6 @@ Where do I go to…
   that imports it.
 """
 
-from include.quality.runner import QualityReport, check
+from include.quality.runner import DOCS, QualityReport, check, page_of
 
-__all__ = ["QualityReport", "check"]
+__all__ = ["DOCS", "QualityReport", "check", "page_of"]

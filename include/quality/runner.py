@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         ExpectColumnValuesToBeBetween,
     )
 
+# The folder of all sites in the bucket of the Data Docs.
+DOCS = "quality"
+# What stands for the time of the run in the addresses of the pages.
+RUN = "run"
 # The site comes with seven megabytes of fonts and moving pictures, for each batch anew, that the
 # pages do not refer to.
 KEPT = {".html", ".ico"}
@@ -101,6 +105,11 @@ def check(layer: str, rows: Sequence[Mapping[str, Any]]) -> QualityReport:
         return QualityReport(_results(layer, table, outcome), _pages(Path(folder)))
 
 
+def page_of(layer: str) -> str:
+    """Which of the pages shows the results."""
+    return f"validations/{layer}/__none__/{RUN}/objects-{layer}.html"
+
+
 @contextmanager
 def _no_garbage_collected() -> Iterator[None]:
     """Importing makes very many objects and hardly any garbage: to look for it, again and again,
@@ -175,6 +184,6 @@ def _pages(folder: Path) -> dict[str, bytes]:
     for path in sorted(site.rglob("*")):
         if path.suffix in KEPT:
             content = REMOTE_LOGO.sub(b"data:,", path.read_bytes())
-            address = path.relative_to(site).as_posix().replace(run_time, "run")
-            pages[address] = content.replace(run_time.encode(), b"run")
+            address = path.relative_to(site).as_posix().replace(run_time, RUN)
+            pages[address] = content.replace(run_time.encode(), RUN.encode())
     return pages

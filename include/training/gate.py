@@ -12,6 +12,7 @@ from typing import Any
 
 from include import tracking
 from include.database import labels, promotions
+from include.database.audit import Origin
 from include.lake.events import read_windows
 from include.sources import LogSource
 from include.tracking import RegisteredModel, runs
@@ -120,9 +121,11 @@ def promote(
     return promoted
 
 
-def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str:
+def roll_back(
+    workspace: Workspace, source: str, who: str, occasion: str, origin: Origin = "airflow"
+) -> str:
     """Make the previous champion the champion again; its version. occasion: names the row, and what
-    runs again under the same name goes no further back.
+    runs again under the same name goes no further back. origin: through what it was asked for.
 
     Raises LookupError where there is no previous one, and Broken where it does not load.
     """
@@ -135,13 +138,14 @@ def roll_back(workspace: Workspace, source: str, who: str, occasion: str) -> str
         if version is None:
             raise LookupError(f"{source} has no previous champion to go back to")
         if not said:
-            promotions.record(conn, _way_back(client, source, before, version, who, occasion))
+            row = _way_back(client, source, before, version, who, occasion)
+            promotions.record(conn, row, origin)
     tracking.roll_back(client, source, version)
     try:
         _check(client, source, before)
     except Broken:
         with workspace.engine.begin() as conn:
-            promotions.decide(conn, source, occasion, "moved_back", promotions.GATE)
+            promotions.decide(conn, source, occasion, "moved_back", origin=origin)
         raise
     return version
 

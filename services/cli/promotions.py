@@ -67,7 +67,7 @@ def rollback(
         who = getpass.getuser()
         now = datetime.now(UTC)
         try:
-            version = gate.roll_back(space, space.source(source).name, who, f"{who} {now}")
+            version = gate.roll_back(space, space.source(source).name, who, f"{who} {now}", "cli")
         except (LookupError, gate.Broken) as error:
             fail(str(error.args[0]))
     console.print(f"version {version} is the champion of {source} again", highlight=False)
