@@ -106,6 +106,29 @@ def in_force(conn: Connection, source: str | None = None) -> list[dict[str, Any]
     return [dict(row) for row in conn.execute(IN_FORCE, {"source": source}).mappings()]
 
 
+def page(
+    conn: Connection,
+    source: str | None,
+    limit: int,
+    before: int | None = None,
+    *,
+    is_counted: bool = False,
+) -> list[dict[str, Any]]:
+    """So much of the same, of lesser ids than `before`. is_counted: whether `hidden` is known,
+    which asks all anomalies that there are; it is None otherwise."""
+    conditions = "(CAST(:source AS text) IS NULL OR source = :source) "
+    conditions += "AND (CAST(:before AS bigint) IS NULL OR feedback_id < :before)"
+    rows = f"SELECT * FROM loganalyzer.feedback_in_force WHERE {conditions} "  # noqa: S608  our names
+    rows += "ORDER BY feedback_id DESC LIMIT :limit"
+    hidden = "LEFT JOIN loganalyzer.muted_anomalies AS m USING (feedback_id)" if is_counted else ""
+    query = sa.text(
+        f"SELECT f.*, {'m.anomalies' if is_counted else 'NULL'} AS hidden "  # noqa: S608  our names
+        f"FROM ({rows}) AS f {hidden} ORDER BY feedback_id DESC"
+    )
+    values = {"source": source, "limit": limit, "before": before}
+    return [dict(row) for row in conn.execute(query, values).mappings()]
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """What the functions refuse, as InvalidFeedback."""

@@ -101,6 +101,44 @@ def checked(row: LabelRow, place: str) -> LabelRow:
     return row
 
 
+def page(
+    conn: Connection, source: str | None, limit: int, before: int | None = None
+) -> list[dict[str, Any]]:
+    """So many labels of a source, or of all, the newest first; before: only of lesser ids."""
+    query = sa.select(*Label.__table__.columns).order_by(Label.label_id.desc()).limit(limit)
+    if source is not None:
+        query = query.where(Label.source == source)
+    if before is not None:
+        query = query.where(Label.label_id < before)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def same_as(conn: Connection, source: str, row: LabelRow) -> dict[str, Any] | None:
+    """The label that speaks of the same session, interval or both."""
+    query = sa.select(*Label.__table__.columns).where(
+        Label.source == source,
+        *(
+            getattr(Label, name).is_not_distinct_from(getattr(row, name))
+            for name in ("session_key", "starts_at", "ends_at")
+        ),
+    )
+    found = conn.execute(query).mappings().one_or_none()
+    return None if found is None else dict(found)
+
+
+def remove(conn: Connection, label_id: int) -> dict[str, Any] | None:
+    """Take a label back; the row that it was, None where there is none. Raises InvalidLabels for a
+    golden incident."""
+    gone = sa.delete(Label).where(Label.label_id == label_id).returning(*Label.__table__.columns)
+    row = conn.execute(gone).mappings().one_or_none()
+    if row is not None and row["golden"]:
+        raise InvalidLabels(
+            f"label {label_id} is a golden incident of {row['source']}: where it was confirmed by "
+            "mistake, set golden to false in the table loganalyzer.labels first"
+        )
+    return None if row is None else dict(row)
+
+
 def label_frame(rows: Sequence[LabelRow]) -> pl.DataFrame:
     """`session_key`, `starts_at`, `ends_at`, `is_anomalous` of each label."""
     return pl.DataFrame([astuple(row) for row in rows], schema=LABEL_SCHEMA, orient="row")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -197,11 +197,16 @@ def list_anomalies(
     after = paging.decode(cursor, KEYS[sort])
     with space.engine.connect() as conn:
         rows = browsing.page(conn, wanted, limit + 1, after, sort)
-    page = Page[Anomaly](
+    return etags.answer(request, as_page(rows, limit, sort))
+
+
+def as_page(rows: Sequence[Mapping[str, Any]], limit: int, sort: browsing.Sort) -> Page[Anomaly]:
+    """What is known of `limit` anomalies, where one more was asked for."""
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page[Anomaly](
         items=[Anomaly.model_construct(**as_anomaly(row)) for row in rows[:limit]],
-        next_cursor=_cursor(rows[limit - 1], sort) if len(rows) > limit else None,
+        next_cursor=last and _cursor(last, sort),
     )
-    return etags.answer(request, page)
 
 
 def _cursor(row: Mapping[str, Any], sort: browsing.Sort) -> str:
