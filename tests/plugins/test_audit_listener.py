@@ -1,0 +1,146 @@
+"""What people do in Airflow is in the record of actions, once."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.utils.types import DagRunTriggeredByType
+
+from include.database import audit, promotions
+from include.settings import get_settings
+from include.workspace import Workspace
+from plugins.audit_listener import AuditListener
+
+
+def run_of(who: str | None, by: DagRunTriggeredByType, **values: Any) -> Any:
+    """As much of Airflow's row of a run as a listener may look at."""
+    row = {
+        "dag_id": "score_nightly",
+        "run_id": f"manual__{uuid4().hex}",
+        "conf": {"source": "disk"},
+        "triggered_by": by,
+        "triggering_user_name": who,
+        "clear_number": 0,
+    }
+    return SimpleNamespace(**(row | values))
+
+
+def rows_of(space: Workspace, subject: str) -> list[dict[str, Any]]:
+    with space.engine.connect() as conn:
+        return audit.entries(conn, audit.Which(subject=subject), None, 10)
+
+
+def told(space: Workspace, run: Any) -> list[dict[str, Any]]:
+    return rows_of(space, f"{run.dag_id}/{run.run_id}")
+
+
+def test_a_run_that_a_person_starts_is_written_down_as_it_begins_and_once(
+    workspace: Workspace,
+) -> None:
+    run = run_of("ada", DagRunTriggeredByType.UI)
+    for _ in range(2):
+        AuditListener().on_dag_run_running(dag_run=run)
+    AuditListener().on_dag_run_success(dag_run=run)
+    (row,) = told(workspace, run)
+    assert (row["actor"], row["action"], row["origin"]) == ("ada", "run.trigger", "airflow")
+    assert row["after"] == {"conf": {"source": "disk"}, "by": "ui"}
+
+
+@pytest.mark.parametrize(
+    ("who", "by", "values"),
+    [
+        (None, DagRunTriggeredByType.TIMETABLE, {}),
+        (None, DagRunTriggeredByType.ASSET, {}),
+        ("ada", DagRunTriggeredByType.UI, {"clear_number": 1}),
+    ],
+    ids=["by the timetable", "by an asset", "a cleared one"],
+)
+def test_a_run_that_nobody_asked_for_is_no_action(
+    who: str | None, by: DagRunTriggeredByType, values: dict[str, Any], workspace: Workspace
+) -> None:
+    run = run_of(who, by, **values)
+    AuditListener().on_dag_run_running(dag_run=run)
+    AuditListener().on_dag_run_success(dag_run=run)
+    assert told(workspace, run) == []
+
+
+def test_a_run_through_our_api_is_that_of_who_asked(workspace: Workspace) -> None:
+    run = run_of(get_settings().airflow_user, DagRunTriggeredByType.REST_API)
+    AuditListener().on_dag_run_running(dag_run=run)
+    with workspace.engine.begin() as conn:
+        person = audit.Actor("ada", "api")
+        audit.record(conn, person, "run.trigger", f"{run.dag_id}/{run.run_id}")
+    AuditListener().on_dag_run_success(dag_run=run)
+    assert [row["actor"] for row in told(workspace, run)] == ["ada"]
+
+
+@pytest.mark.parametrize("end", ["on_dag_run_success", "on_dag_run_failed"])
+def test_a_run_by_the_user_of_the_api_itself_is_written_down_at_its_end(
+    end: str, workspace: Workspace
+) -> None:
+    run = run_of(get_settings().airflow_user, DagRunTriggeredByType.REST_API)
+    getattr(AuditListener(), end)(dag_run=run)
+    assert [row["actor"] for row in told(workspace, run)] == [get_settings().airflow_user]
+
+
+def test_an_answer_names_who_gave_it(workspace: Workspace) -> None:
+    said = {"chosen_options": ["Reject"], "responded_by_user": {"id": "1", "name": "ada"}}
+    task = SimpleNamespace(hitl_summary_extra=said, subject="may it?")
+    run_id = uuid4().hex
+    instance = SimpleNamespace(
+        task=task, task_id="approve", dag_id="train_detectors", run_id=run_id, map_index=2
+    )
+    AuditListener().on_task_instance_success(task_instance=instance)
+    (row,) = rows_of(workspace, f"train_detectors/{run_id}/approve/2")
+    assert (row["actor"], row["action"], row["origin"]) == ("ada", "run.answer", "airflow")
+    assert row["after"]["chosen_options"] == ["Reject"]
+
+
+def test_a_row_that_cannot_be_written_is_loud_and_stops_nobody(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOGANALYZER_DATABASE_URL", "postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    get_settings.cache_clear()
+    with caplog.at_level(logging.ERROR):
+        AuditListener().on_dag_run_running(dag_run=run_of("ada", DagRunTriggeredByType.UI))
+    assert "NOT RECORDED in audit_log: run.trigger by ada" in caplog.text
+
+
+def test_a_promotion_and_the_way_back_are_written_down_with_their_outcome(
+    workspace: Workspace,
+) -> None:
+    source = f"t_{uuid4().hex[:8]}"
+    row = {
+        "source": source,
+        "model_name": "m",
+        "version": "2",
+        "family": "novelty",
+        "champion_before": "1",
+        "mlflow_run_id": "r",
+        "checks": [],
+        "passed": True,
+        "reason": "better",
+        "policy": "approve",
+        "note": "",
+    }
+    waiting = {"dag_run_id": "a", "outcome": "waiting", "decided_by": promotions.GATE}
+    back = {"dag_run_id": "b", "outcome": "rolled_back", "decided_by": "bob", "version": "1"}
+    with workspace.engine.begin() as conn:
+        promotions.record(conn, row | waiting)
+        for _ in range(2):
+            promotions.decide(conn, source, "a", "promoted", "ada")
+            promotions.record(conn, row | back | {"champion_before": "2"}, "cli")
+        promotions.decide(conn, source, "b", "moved_back", origin="cli")
+    told = [
+        (each["actor"], each["origin"], each["action"], each["before"], each["after"]["version"])
+        for each in reversed(rows_of(workspace, source))
+    ]
+    assert told == [
+        ("ada", "airflow", "model.promote", {"version": "1"}, "2"),
+        ("bob", "cli", "model.roll_back", {"version": "2"}, "1"),
+        ("gate", "cli", "model.roll_back", {"version": "1"}, "2"),
+    ]
