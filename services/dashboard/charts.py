@@ -1,0 +1,240 @@
+"""The charts. What a colour tells is also told by a shape, a place or a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import altair as alt
+import streamlit as st
+
+from services.dashboard.parts import SEVERITIES
+from services.dashboard.text import visible
+
+COLOURS = {"critical": "#d55e00", "high": "#e69f00", "medium": "#b8a800", "low": "#3f94d6"}
+MARKS = {"critical": "square", "high": "diamond", "medium": "triangle-up", "low": "circle"}
+BLUE, ORANGE = "#3f94d6", "#d55e00"
+LANE, STRIP, GAP = 1.0, 1.2, 0.7
+LANE_PX = 21
+SHORTEST_BAR = timedelta(minutes=6)
+TITLE_LENGTH = 60
+MOST_LANES = 6
+LEAST_UNITS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What the timeline shows of a source. note: what is to be said of its coverage, or nothing.
+
+    hours: rows with `hour_utc` and `events`. incidents: rows with `incident_id`, `title`,
+    `severity`, `started_at`, `ended_at`.
+    """
+
+    source: str
+    hours: Sequence[Mapping[str, Any]]
+    incidents: Sequence[Mapping[str, Any]]
+    note: str = ""
+
+
+def timeline(nights: Sequence[Night], start: datetime, end: datetime) -> None:
+    """A row for each source: a strip that is darker in hours of many events, incidents below."""
+    strips: list[dict[str, Any]] = []
+    bars: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    names: dict[float, str] = {}
+    top = 0.0
+    for night in nights:
+        names[top + STRIP / 2] = night.source
+        strips += _strip(night, top)
+        found, lanes = _bars(night, top + STRIP, start, end)
+        bars += found
+        if night.note:
+            notes.append({"start": start.isoformat(), "y": top + STRIP / 2, "note": night.note})
+        top += STRIP + max(lanes, 0) * LANE + GAP
+    width = alt.Scale(domain=[start.isoformat(), end.isoformat()], type="utc")
+    x = alt.X("start:T", scale=width, axis=alt.Axis(format="%H:%M", title="UTC", grid=True))
+    labels = "{" + ", ".join(f"'{at}': '{name}'" for at, name in names.items()) + "}"
+    axis = alt.Axis(
+        values=list(names), labelExpr=f"{labels}[datum.value]", title=None, grid=False, ticks=False
+    )
+    y = alt.Y("top:Q", scale=alt.Scale(domain=[top, -0.2], nice=False), axis=axis)
+    layers = [_strips(strips, x, y), *_incidents(bars, x, y), _notes(notes, width, y)]
+    chart = alt.layer(*layers).resolve_scale(color="independent", opacity="independent")
+    told = f"{len(bars)} incidents of {len(nights)} sources by hour; the list below says the same"
+    st.altair_chart(chart.properties(height=max(90, int(top * LANE_PX) + 40)), alt=told)
+
+
+def _strip(night: Night, top: float) -> list[dict[str, Any]]:
+    most = max((row["events"] for row in night.hours), default=0)
+    return [
+        {
+            "source": night.source,
+            "start": row["hour_utc"],
+            "end": (datetime.fromisoformat(row["hour_utc"]) + timedelta(hours=1)).isoformat(),
+            "events": row["events"],
+            "share": row["events"] / most if most else 0,
+            "top": top,
+            "bottom": top + STRIP,
+        }
+        for row in night.hours
+    ]
+
+
+def _bars(
+    night: Night, top: float, start: datetime, end: datetime
+) -> tuple[list[dict[str, Any]], int]:
+    """Each incident in the first lane that is free, the worst first; and how many lanes."""
+    free: list[datetime] = []
+    bars = []
+    for incident in night.incidents:
+        first = max(datetime.fromisoformat(incident["started_at"]), start)
+        last = max(datetime.fromisoformat(incident["ended_at"]), first + SHORTEST_BAR)
+        last = min(last, end)
+        lane = next((n for n, until in enumerate(free) if until <= first), len(free))
+        if lane >= MOST_LANES:
+            lane = MOST_LANES - 1
+        free[lane : lane + 1] = [last + 4 * SHORTEST_BAR]
+        bars.append(
+            {
+                "source": night.source,
+                "title": visible(incident["title"], TITLE_LENGTH),
+                "severity": incident["severity"],
+                "start": first.isoformat(),
+                "end": last.isoformat(),
+                "top": top + lane * LANE + 0.25,
+                "bottom": top + lane * LANE + 0.75,
+                "middle": top + lane * LANE + 0.5,
+            }
+        )
+    return bars, len(free)
+
+
+def _strips(rows: list[dict[str, Any]], x: alt.X, y: alt.Y) -> alt.Chart:
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_rect(color=BLUE, stroke=BLUE, strokeOpacity=0.35, strokeWidth=0.5)
+        .encode(
+            x=x,
+            x2="end:T",
+            y=y,
+            y2="bottom:Q",
+            opacity=alt.Opacity(
+                "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 0.75]), legend=None
+            ),
+            tooltip=[
+                alt.Tooltip("source:N"),
+                _moment_tip("start", "%Y-%m-%d %H:%M"),
+                alt.Tooltip("events:Q", format=","),
+            ],
+        )
+    )
+
+
+def _incidents(rows: list[dict[str, Any]], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    there = [name for name in SEVERITIES if any(row["severity"] == name for row in rows)]
+    legend = alt.Legend(title=None, orient="top", symbolSize=110)
+    colour = alt.Color(
+        "severity:N",
+        scale=alt.Scale(domain=there, range=[COLOURS[name] for name in there]),
+        legend=legend if there else None,
+    )
+    shape = alt.Shape(
+        "severity:N",
+        scale=alt.Scale(domain=there, range=[MARKS[name] for name in there]),
+        legend=legend if there else None,
+    )
+    chart = alt.Chart(alt.Data(values=rows)).encode(
+        x=x, tooltip=[alt.Tooltip("title:N"), alt.Tooltip("severity:N"), alt.Tooltip("source:N")]
+    )
+    bars = chart.mark_bar(cornerRadius=3).encode(y=y, y2="bottom:Q", x2="end:T", color=colour)
+    points = chart.mark_point(size=110, filled=True, opacity=1, stroke="#10161c", strokeWidth=1)
+    return [bars, points.encode(y=alt.Y("middle:Q"), color=colour, shape=shape)]
+
+
+def _notes(rows: list[dict[str, Any]], width: alt.Scale, y: alt.Y) -> alt.Chart:
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_text(align="left", dx=6, fontWeight="bold", color=ORANGE)
+        .encode(x=alt.X("start:T", scale=width), y=alt.Y("y:Q"), text="note:N")
+    )
+
+
+def bars_over_time(
+    rows: Sequence[Mapping[str, Any]], when: str, told: str, height: int = 170
+) -> None:
+    """Events by hour or by day. when: the column of the time. told: what the chart shows, for
+    readers of screens."""
+    unit = timedelta(days=1) if when == "day" else timedelta(hours=1)
+    moments = [datetime.fromisoformat(row[when]).replace(tzinfo=UTC) for row in rows]
+    if not moments:
+        return
+    first = min(moments[0] - unit, moments[-1] - LEAST_UNITS * unit)
+    units = (moments[-1] - first) / unit + 1
+    domain = [first.isoformat(), (moments[-1] + unit).isoformat()]
+    values = [
+        {"when": moment.isoformat(), "events": row["events"]}
+        for moment, row in zip(moments, rows, strict=True)
+    ]
+    form = "%Y-%m-%d" if when == "day" else "%Y-%m-%d %H:%M"
+    step = unit.total_seconds() * 1000
+    chart = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(color=BLUE, size=max(1.5, min(22.0, 420 / units)))
+        .encode(
+            x=alt.X(
+                "when:T",
+                scale=alt.Scale(domain=domain, type="utc"),
+                axis=alt.Axis(title="UTC", format="%b %d", tickCount=6, tickMinStep=step),
+            ),
+            y=alt.Y("events:Q", axis=alt.Axis(title="events", format="~s", tickCount=4)),
+            tooltip=[_moment_tip("when", form), alt.Tooltip("events:Q", format=",")],
+        )
+    )
+    st.altair_chart(chart.properties(height=height), alt=told)
+
+
+def _moment_tip(name: str, form: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{name}:T", title="UTC", format=form, formatType="utc")
+
+
+def curve(rows: Sequence[Mapping[str, Any]], x: str, y: str, told: str, step: bool = False) -> None:
+    """One figure against another, both between zero and one."""
+    chart = (
+        alt.Chart(alt.Data(values=[dict(row) for row in rows]))
+        .mark_line(color=BLUE, point=len(rows) < 30, interpolate="step-after" if step else "linear")
+        .encode(
+            x=alt.X(f"{x}:Q", title=x),
+            y=alt.Y(f"{y}:Q", title=y),
+            order=alt.Order(f"{x}:Q"),
+            tooltip=[alt.Tooltip(f"{x}:Q", format=".3f"), alt.Tooltip(f"{y}:Q", format=".3f")],
+        )
+    )
+    st.altair_chart(chart.properties(height=240), alt=told)
+
+
+def histogram(rows: Sequence[Mapping[str, Any]], threshold: float | None, told: str) -> None:
+    """Windows by score, normal and anomalous apart, with the threshold as a line. rows: `score`,
+    the lower end of a bin, `windows`, and `truth`."""
+    values = [dict(row) for row in rows]
+    bars = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(opacity=0.75)
+        .encode(
+            x=alt.X("score:Q", bin="binned", title="score"),
+            x2="score_end:Q",
+            y=alt.Y("windows:Q", scale=alt.Scale(type="symlog"), stack=None),
+            color=alt.Color(
+                "truth:N",
+                scale=alt.Scale(domain=["normal", "anomalous"], range=[BLUE, ORANGE]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["truth:N", "windows:Q", alt.Tooltip("score:Q", format=".2f")],
+        )
+    )
+    layers: list[Any] = [bars]
+    if threshold is not None:
+        line = alt.Chart(alt.Data(values=[{"at": threshold}])).mark_rule(strokeDash=[5, 4], size=2)
+        layers.append(line.encode(x="at:Q"))
+    st.altair_chart(alt.layer(*layers).properties(height=240), alt=told)
