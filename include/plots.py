@@ -1,6 +1,7 @@
 """Pictures of how a detector did, for MLflow and for `loganalyzer evaluate`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ Bools = npt.NDArray[np.bool_]
 
 # A template may be a page long.
 LONGEST_NAME = 60
+BINS = 40
+MOST_POINTS = 200
 
 
 def scores_and_precision(
@@ -22,7 +25,7 @@ def scores_and_precision(
     figure = Figure(figsize=(10, 4))
     left, right = figure.subplots(1, 2)
     for truth, name in ((False, "normal"), (True, "anomalous")):
-        left.hist(scores[is_anomalous == truth], bins=40, alpha=0.6, label=name, log=True)
+        left.hist(scores[is_anomalous == truth], bins=BINS, alpha=0.6, label=name, log=True)
     left.axvline(threshold, color="black", linestyle="--", label="threshold")
     left.set(xlabel="score", ylabel="windows")
     left.legend()
@@ -32,6 +35,26 @@ def scores_and_precision(
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.05))
     figure.suptitle(title)
     return figure
+
+
+def curves(scores: Floats, threshold: float, is_anomalous: Bools) -> dict[str, Any]:
+    """The points of the same, for who draws them elsewhere: `edges` of the bins of scores with the
+    windows in each, and `recall`, `precision` and `score` from the highest score on, at most
+    `MOST_POINTS` of each; empty where nothing is anomalous."""
+    edges = np.histogram_bin_edges(scores, bins=BINS)
+    points: dict[str, list[float]] = {"recall": [], "precision": [], "score": []}
+    if is_anomalous.any():
+        precision, recall, at = precision_recall_curve(is_anomalous, scores)
+        rows = np.unique(np.linspace(0, len(at) - 1, min(len(at), MOST_POINTS)).round().astype(int))
+        for name, values in (("recall", recall), ("precision", precision), ("score", at)):
+            points[name] = values[rows[::-1]].tolist()
+    return {
+        "threshold": threshold,
+        "edges": edges.tolist(),
+        "normal": np.histogram(scores[~is_anomalous], edges)[0].tolist(),
+        "anomalous": np.histogram(scores[is_anomalous], edges)[0].tolist(),
+        **points,
+    }
 
 
 def top_templates(names: Sequence[str], counts: Sequence[int], title: str) -> Figure:

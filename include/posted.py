@@ -347,7 +347,7 @@ def _anomalies(
             "severity": row.severity,
             "reason": row.reason,
             "events": row.events,
-            "findings": [_finding(each, templates) for each in row.explanation],
+            "explanation": [_finding(each, templates) for each in row.explanation],
             "lines": [
                 {
                     "line_number": line["line_number"],
@@ -363,7 +363,7 @@ def _finding(finding: Mapping[str, Any], templates: Templates) -> Document:
     return {
         **finding,
         "template_id": templates.id_of(finding["template_id"]),
-        "template": templates.texts.get(finding["template_id"], finding["template_id"]),
+        "text": templates.texts.get(finding["template_id"], finding["template_id"]),
         "followed_by": templates.id_of(follower),
-        "followed_by_template": follower and templates.texts.get(follower, follower),
+        "followed_by_text": follower and templates.texts.get(follower, follower),
     }

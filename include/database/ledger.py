@@ -228,6 +228,22 @@ def totals(conn: Connection) -> list[dict[str, object]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def last_ingests(conn: Connection) -> dict[str, dict[str, Any]]:
+    """Of each source when objects last came in, and what came since the beginning: `at`, `objects`,
+    `events`."""
+    query = (
+        sa.select(
+            ObjectVersion.source,
+            sa.func.max(ObjectVersion.ingested_at).label("at"),
+            sa.func.count().label("objects"),
+            sa.cast(sa.func.sum(ObjectVersion.events), sa.BigInteger).label("events"),
+        )
+        .where(ObjectVersion.state == "ingested")
+        .group_by(ObjectVersion.source)
+    )
+    return {row.pop("source"): row for row in map(dict, conn.execute(query).mappings())}
+
+
 def _insert_entries(
     conn: Connection, entries: Sequence[LedgerEntry], state: str, reason_of: dict[str, str]
 ) -> set[str]:

@@ -80,6 +80,12 @@ def history(
     return _rows(conn, source, sa.true(), limit)
 
 
+def page(conn: Connection, source: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Those of a source, the newest first, from the row before the `promotion_id` on."""
+    earlier = sa.true() if before is None else Promotion.promotion_id < before
+    return _rows(conn, source, earlier, limit)
+
+
 def of_run(conn: Connection, dag_run_id: str, source: str | None = None) -> list[dict[str, Any]]:
     """What a run has said, of each source or of one."""
     return _rows(conn, source, Promotion.dag_run_id == dag_run_id)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from include.settings import Settings
 from ml.model import Model
 
-__all__ = ["MlflowClient"]
+__all__ = ["MlflowClient", "MlflowException"]
 
 # Bars fill logs and terminals, and how `pyfunc_model.py` is written is said there.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -51,6 +52,19 @@ class RegisteredModel:
     name: str
     version: str
     model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDetails:
+    """A version of a source's model, and what its run says. figures: on the held-out period, with
+    the `threshold`."""
+
+    version: str
+    run_id: str
+    registered_at: datetime
+    parameters: Mapping[str, str]
+    figures: Mapping[str, float]
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,23 @@ def register(client: MlflowClient, source: str, run_id: str) -> str:
 def aliases(client: MlflowClient, source: str) -> Aliases:
     name = model_name(source)
     return Aliases(*(_aliased(client, name, each) for each in (CHAMPION, PREVIOUS, CHALLENGER)))
+
+
+def all_aliases(client: MlflowClient) -> dict[str, Aliases]:
+    """The same of every source that has a model, asked for at once."""
+    prefix, found = model_name(""), {}
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(max_results=500, page_token=token)
+        for model in page:
+            points = {name: str(version) for name, version in model.aliases.items()}
+            if model.name.startswith(prefix):
+                found[model.name.removeprefix(prefix)] = Aliases(
+                    *(points.get(each) for each in (CHAMPION, PREVIOUS, CHALLENGER))
+                )
+        token = page.token
+        if not token:
+            return found
 
 
 def promote(client: MlflowClient, source: str, version: str, reason: str) -> None:
@@ -150,6 +181,33 @@ def of_version(client: MlflowClient, source: str, version: str) -> RegisteredMod
         there = ", ".join(sorted(known, key=int)) or "none"
         raise NoSuchVersion(f"{source} has no model version {version}; there are: {there}")
     return _loaded(name, version)
+
+
+def details_of(client: MlflowClient, source: str, version: str) -> VersionDetails:
+    """What is known of a version. Raises NoSuchVersion."""
+    return _details(client.tracking_uri, source, version)
+
+
+# What a finished run has recorded does not change.
+@lru_cache(maxsize=256)
+def _details(tracking_uri: str, source: str, version: str) -> VersionDetails:
+    client = MlflowClient(tracking_uri)
+    try:
+        found = client.get_model_version(model_name(source), version)
+    except MlflowException as error:
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise
+        raise NoSuchVersion(f"{source} has no model version {version}") from error
+    run_id = str(found.run_id)
+    run = client.get_run(run_id)
+    return VersionDetails(
+        version=version,
+        run_id=run_id,
+        registered_at=datetime.fromtimestamp(found.creation_timestamp / MS_PER_S, UTC),
+        parameters=run.data.params,
+        figures=run.data.metrics,
+        url=f"{tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}",
+    )
 
 
 def smoke_test(source: str) -> None:

@@ -6,6 +6,7 @@ on with it.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ from ml.windows import Windows
 INPUTS_TAG = "loganalyzer.inputs"
 FINISHED = "FINISHED"
 EXAMPLE_WINDOWS = 3
+CURVES = "curves.json"
 
 
 def find_run(client: MlflowClient, source: str, inputs: str) -> Run | None:
@@ -124,14 +126,29 @@ def log_model(model: Model, example: Windows) -> None:
 
 
 def log_figures(
-    parameters: Mapping[str, Any], metrics: Mapping[str, float], pictures: Mapping[str, Figure]
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    pictures: Mapping[str, Figure],
+    curves: Mapping[str, Any],
 ) -> None:
-    """Parameters, metrics, pictures and the environment, into the run that is open."""
+    """Parameters, metrics, pictures with the points of their curves, and the environment, into the
+    run that is open."""
     mlflow.log_params({name: str(value) for name, value in parameters.items()})
     mlflow.log_metrics(dict(metrics))
     for name, figure in pictures.items():
         mlflow.log_figure(figure, f"{name}.png")
+    mlflow.log_dict(dict(curves), CURVES)
     mlflow.log_text(_environment(), "environment.txt")
+
+
+def curves_of(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
+    """The points of a run's curves, see `plots.curves`; None for a run that has logged none."""
+    if all(each.path != CURVES for each in client.list_artifacts(run_id)):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run_id, CURVES, folder)
+        found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
 
 
 def log_verdict(client: MlflowClient, run_id: str, sentence: str, table: str) -> None:

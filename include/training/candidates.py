@@ -97,12 +97,14 @@ def _train(
         "templates": _templates(exam.trial.learnt, title),
         "study": plots.study_history(studies.values_of(workspace, study), title),
     }
+    curves = plots.curves(scores, model.threshold, exam.trial.is_anomalous)
+    curves["trials"] = studies.values_of(workspace, study)
     parameters = {**_parameters(dataset), "family": family, "measure": exam.measure.name}
     parameters |= {f"tuned.{name}": value for name, value in settings.items()}
     with runs.resumed(run_id):
         place = data.address(workspace, request["source"], prepared["fingerprint"])
         runs.log_dataset(request["source"], prepared["fingerprint"], place, dataset.about)
-        runs.log_figures(parameters, metrics, pictures)
+        runs.log_figures(parameters, metrics, pictures, curves)
         runs.log_model(model, _example(exam.trial.learnt))
 
 

@@ -12,9 +12,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from services.airflow_api import AirflowError
+from include.tracking import MlflowException
+from services.airflow_api import AirflowAway, AirflowError
 
 MEDIA_TYPE = "application/problem+json"
+# What Airflow refuses as not there or not fitting is so for who asked us.
+OF_AIRFLOW = {400: 422, 404: 404, 409: 409, 422: 422}
 
 log = structlog.get_logger()
 
@@ -107,7 +110,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AirflowError)
     def _of_airflow(request: Request, error: AirflowError) -> JSONResponse:
-        return answer(request, Problem(502, f"Airflow refused: {error}"))
+        if isinstance(error, AirflowAway):
+            return answer(request, Problem(503, f"Airflow does not answer: {error}"))
+        status = OF_AIRFLOW.get(error.status or 0, 502)
+        return answer(request, Problem(status, f"Airflow refused: {error}"))
+
+    @app.exception_handler(MlflowException)
+    def _of_mlflow(request: Request, error: MlflowException) -> JSONResponse:
+        log.exception("mlflow", exc_info=error, request_id=request.state.request_id)
+        return answer(request, Problem(503, "MLflow, which knows the models, does not answer"))
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -109,9 +109,9 @@ def test_a_log_is_judged_as_its_night_is_at_once_or_in_parts_and_nothing_is_kept
     assert summary["lines"] == text.count(b"\n") + 20
     assert summary["new_templates"] == 1
     burning = next(each for each in found if each["session_key"] == "00000001")
-    finding = burning["findings"][0]
+    finding = burning["explanation"][0]
     assert (finding["kind"], finding["template_id"]) == ("new", None)
-    assert finding["template"].startswith("req=<*> disk <*> at [ipv")
+    assert finding["text"].startswith("req=<*> disk <*> at [ipv")
     line = burning["lines"][0]
     as_sent = (text + strange).split(b"\n")[line["line_number"] - 1].decode()
     assert as_sent.endswith(line["text"].replace("[ipv4]", "10.1.2.3"))

@@ -22,6 +22,7 @@ from services.api.access import Scorer, Space
 from services.api.bodies import media_type, spooled
 from services.api.limits import limited
 from services.api.problems import Problem, responses
+from services.api.routes.anomalies import Finding, Severity
 
 router = APIRouter(prefix="/v1", tags=["score"])
 logger = structlog.get_logger()
@@ -56,35 +57,6 @@ class Quarantined(BaseModel):
     text: str
 
 
-class OddNumber(BaseModel):
-    place: int = Field(description="which parameter of the template, from 0")
-    number: float
-    low: float
-    high: float
-
-
-class OddHabit(BaseModel):
-    entity: str = Field(description="the user, host or account")
-    windows: int = Field(description="of it that were learnt from")
-    seen: int = Field(description="of these, how many held the template so often")
-    at_least: int
-
-
-class Finding(BaseModel):
-    """A difference from what is normal."""
-
-    kind: Literal["new", "missing", "more", "fewer", "order", "value", "habit"]
-    template_id: str | None = Field(description="null where no catalogue has the template yet")
-    template: str = Field(description="its text, each variable part as <*>")
-    expected: int = Field(description="how often it is in the nearest normal window")
-    found: int
-    share: float = Field(description="of the score; all findings sum to one")
-    followed_by: str | None = Field(description="of `order`: the template that follows as never")
-    followed_by_template: str | None
-    value: OddNumber | None = Field(description="of `value`: what leaves its range")
-    habit: OddHabit | None = Field(description="of `habit`: who has not done so before")
-
-
 class OddLine(BaseModel):
     line_number: int = Field(description="from one, in what was sent")
     text: str = Field(description="the message, its first 2,000 characters")
@@ -97,10 +69,12 @@ class Found(BaseModel):
     window_end: datetime
     session_key: str | None
     score: float = Field(description="3 is what one normal window in a thousand reaches")
-    severity: Literal["low", "medium", "high", "critical"]
+    severity: Severity
     reason: str
     events: int
-    findings: list[Finding]
+    explanation: list[Finding] = Field(
+        description="the most telling first; ids of templates are null where they are new"
+    )
     lines: list[OddLine]
 
 
