@@ -1,8 +1,10 @@
 """
-### Keep house: forget the anomalies of long ago
+### Keep house: forget the anomalies and logins of long ago
 
 On the first of each month at 05:00 UTC. Anomalies lie in months, and a month that ended longer ago
 than `months_kept` is dropped whole. What was scored when, incidents, feedback and labels stay.
+Sessions, tokens and invitations that ended more than thirty days ago are forgotten too; the record
+of actions stays.
 
 *By hand:* trigger it with another number of months.
 
@@ -46,7 +48,17 @@ def keep_house():
         with open_workspace().engine.begin() as conn:
             return anomalies.forget_before(conn, kept_from)
 
+    @task
+    def forget_old_logins(**context) -> int:
+        from include.database import accounts
+        from include.intervals import LOOK_BACK, moment_of
+        from include.workspace import open_workspace
+
+        with open_workspace().engine.begin() as conn:
+            return accounts.forget_logins(conn, moment_of(context) - LOOK_BACK)
+
     drop_old_months()
+    forget_old_logins()
 
 
 keep_house()

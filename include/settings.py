@@ -69,6 +69,18 @@ class Settings(BaseSettings):
     registration: Literal["open", "invite", "off"] = Field(
         default="invite", description="whether people may register, and by invitation only"
     )
+    oidc_issuer: str = Field(
+        default="", description="an identity provider that signs people in; empty for none"
+    )
+    oidc_client_id: str = Field(default="", description="what the provider knows us as")
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_role: Literal["viewer", "analyst", "admin"] = Field(
+        default="viewer", description="of those whom the provider signs in for the first time"
+    )
+
+    @property
+    def has_oidc(self) -> bool:
+        return all((self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret))
 
     @property
     def source_folders(self) -> list[Path]:

@@ -494,7 +494,8 @@ def sign_in(
     of_them = of_them.where(User.oidc_subject == oidc_subject)
     if conn.execute(of_them).one_or_none() is None:
         name = _free_name(conn, called)
-        create_user(conn, name, None, role, email, oidc_subject)
+        good = email if email and EMAIL.fullmatch(email) else None
+        create_user(conn, name, None, role, good, oidc_subject)
         after = {"role": role, "oidc_subject": oidc_subject}
         audit.record(conn, replace(who, actor=name), "user.register", name, after=after)
     user_id, name, is_active = conn.execute(of_them).tuples().one()

@@ -12,6 +12,7 @@ Where do I go to…
 - say what is real and what a false alarm? `feedback.py`. Accept what lasts? `proposals.py`.
 - see and try message templates? `templates.py`; correct them? `template_edits.py`.
 - measure detectors on files? `evaluate.py`.
+- say who may log in? `users.py`.
 - see what commands share: exit codes, errors, printing? `common.py`.
 
 Heavy libraries are imported inside the commands: `--help` answers at once.
@@ -35,6 +36,7 @@ from services.cli import (
     sources,
     stack,
     templates,
+    users,
 )
 from services.cli.common import EXIT_CODES
 
@@ -64,3 +66,4 @@ app.add_typer(labels.app)
 app.add_typer(feedback.app)
 app.add_typer(incidents.app)
 app.add_typer(proposals.app)
+app.add_typer(users.app)

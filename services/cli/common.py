@@ -66,6 +66,7 @@ def fail(message: str, code: Exit = Exit.FAILED) -> NoReturn:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Errors that a user can do something about, as a message and an exit code."""
+    from include.database.accounts import InvalidAccount
     from include.database.anomalies import NoSuchAnomaly
     from include.database.feedback import InvalidFeedback
     from include.database.incidents import InvalidResolution
@@ -76,6 +77,7 @@ def told_errors() -> Iterator[None]:
     from services.local import StackError
 
     wrong_input = (
+        InvalidAccount,
         InvalidFeedback,
         InvalidLabels,
         InvalidResolution,

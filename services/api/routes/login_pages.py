@@ -12,6 +12,7 @@ from include.database import accounts
 from include.database.accounts import SESSION_LASTS, Identity, NewSecret
 from include.settings import Settings
 from include.workspace import Workspace
+from services.api import oidc
 from services.api.access import (
     COOKIE,
     Kept,
@@ -107,18 +108,70 @@ def register(
     return entered(space.settings, session, safe_target(space.settings, then))
 
 
+@router.get("/oidc/login")
+def begin_sign_in(request: Request, space: Space, then: Asked = "") -> Response:
+    """On to the identity provider."""
+    settings = space.settings
+    if not settings.has_oidc:
+        raise Problem(404, "no identity provider is set: log in with a name and password")
+    target = safe_target(settings, then)
+    try:
+        count_login(request)
+        address, kept = oidc.begin(settings, target)
+    except oidc.SignInFailed as error:
+        return _login_page(settings, target, Problem(502, str(error)), base="../")
+    answer = RedirectResponse(address, 303)
+    _set_cookie(answer, settings, oidc.COOKIE, kept, oidc.LASTS_S)
+    return answer
+
+
+@router.get("/oidc/callback")
+def finish_sign_in(request: Request, space: Space) -> Response:
+    """Back from the identity provider."""
+    settings = space.settings
+    if not settings.has_oidc:
+        raise Problem(404, "no identity provider is set: log in with a name and password")
+    try:
+        count_login(request)
+        kept = request.cookies.get(oidc.COOKIE)
+        who, target = oidc.finish(settings, kept, request.query_params)
+        session = _signed_in(request, space, who)
+    except oidc.SignInFailed as error:
+        problem = Problem(403, str(error))
+        answer = _login_page(settings, settings.dashboard_url, problem, base="../")
+    else:
+        answer = entered(settings, session, target)
+    answer.delete_cookie(oidc.COOKIE)
+    return answer
+
+
+def _signed_in(request: Request, space: Workspace, who: oidc.SignedIn) -> NewSecret:
+    with space.engine.begin() as conn:
+        session = accounts.sign_in(
+            conn,
+            who.subject,
+            who.called,
+            who.email,
+            space.settings.oidc_role,
+            actor_of(request),
+            request.headers.get("user-agent"),
+        )
+    if session is None:
+        raise oidc.SignInFailed("an admin has stopped this account")
+    return session
+
+
 def entered(settings: Settings, session: NewSecret, target: str) -> Response:
     """On to where somebody wanted to go, with the cookie of their session."""
     answer = RedirectResponse(target, 303)
-    answer.set_cookie(
-        COOKIE,
-        session.secret,
-        max_age=int(SESSION_LASTS.total_seconds()),
-        secure=settings.api_url.startswith("https:"),
-        httponly=True,
-        samesite="lax",
-    )
+    lasts_s = int(SESSION_LASTS.total_seconds())
+    _set_cookie(answer, settings, COOKIE, session.secret, lasts_s)
     return answer
+
+
+def _set_cookie(answer: Response, settings: Settings, name: str, value: str, lasts_s: int) -> None:
+    is_secure = settings.api_url.startswith("https:")
+    answer.set_cookie(name, value, lasts_s, secure=is_secure, httponly=True, samesite="lax")
 
 
 def safe_target(settings: Settings, asked: str) -> str:
@@ -144,16 +197,21 @@ def _refuse_other_sites(request: Request) -> None:
 
 
 def _login_page(
-    settings: Settings, target: str, problem: Problem | None = None, name: str = ""
+    settings: Settings,
+    target: str,
+    problem: Problem | None = None,
+    name: str = "",
+    base: str = "",
 ) -> Response:
     return page(
         settings,
         "login",
         problem,
+        base=base,
         then=target,
         name=name[:64],
         registration=settings.registration,
-        has_oidc=False,
+        has_oidc=settings.has_oidc,
     )
 
 
