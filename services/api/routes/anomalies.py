@@ -27,9 +27,7 @@ MinimumSeverity = Annotated[Severity, Query(description="of this severity or a w
 AnomalyId = Annotated[str, Path(description="as lists give it", max_length=2000)]
 From = Annotated[Moment | None, Query(alias="from", description="starts at this or later")]
 To = Annotated[Moment | None, Query(alias="to", description="starts before this")]
-Search = Annotated[
-    Text | None, Query(min_length=2, max_length=200, description="part of it, whatever its case")
-]
+Search = Annotated[Text | None, Query(max_length=200, description="part of it, whatever its case")]
 # Source, night and window.
 Address = tuple[Text, Moment, Text]
 ADDRESS: TypeAdapter[Address] = TypeAdapter(Address)
@@ -193,7 +191,7 @@ def list_anomalies(
     A text `q` is looked for in the reasons, row by row, and the oddest of a period are sorted: both
     take the longer the more there is to look through, so that with them a period should be short.
     """
-    wanted = Wanted(source, minimum_severity, start, end, session, q, incident, muted)
+    wanted = Wanted(source, minimum_severity, start, end, session, q or None, incident, muted)
     after = paging.decode(cursor, KEYS[sort])
     with space.engine.connect() as conn:
         rows = browsing.page(conn, wanted, limit + 1, after, sort)

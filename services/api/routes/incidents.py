@@ -186,7 +186,7 @@ def list_incidents(
 
     A text `q` is looked for in titles and reasons.
     """
-    wanted = Wanted(source, state or (), minimum_severity, start, end, q)
+    wanted = Wanted(source, state or (), minimum_severity, start, end, q or None)
     after = paging.decode(cursor, KEY)
     with space.engine.connect() as conn:
         rows = incident_pages.page(conn, wanted, limit + 1, after)

@@ -33,9 +33,9 @@ def analyst(space: Workspace, source: str, login: Login) -> TestClient:
     return TestClient(app, raise_server_exceptions=False, headers=login("analyst").headers)
 
 
-def label(source: str, **more: Any) -> dict[str, Any]:
+def label(of: str, **more: Any) -> dict[str, Any]:
     return {
-        "source": source,
+        "source": of,
         "session_key": "s1",
         "is_anomalous": True,
         "reason": "disk full",
