@@ -22,9 +22,14 @@ from services.api.routes import (
     labels,
     lines,
     login_pages,
+    models,
+    pipeline,
     proposals,
+    runs,
     samples,
     score,
+    sources,
+    templates,
     users,
 )
 
@@ -36,12 +41,17 @@ ROUTERS = (
     audit.router,
     score.router,
     samples.router,
+    runs.router,
+    models.router,
+    pipeline.router,
     anomalies.router,
     lines.router,
     incidents.router,
     feedback.router,
     labels.router,
     proposals.router,
+    sources.router,
+    templates.router,
 )
 ABOUT = """\
 The anomalies of the night, the lines behind them, and what people say of them.
