@@ -106,10 +106,16 @@ def test_every_setting_is_one_the_code_reads():
             assert required <= named, service
 
 
-def test_every_way_to_alert_may_be_set_in_the_environment_alone():
-    ways = {f"LOGANALYZER_{name.upper()}" for name in Settings.model_fields if "alert" in name}
+def settings_of(*subjects: str) -> set[str]:
+    names = [name for name in Settings.model_fields if name.startswith(subjects)]
+    return {f"LOGANALYZER_{name.upper()}" for name in names}
+
+
+def test_alerts_and_logins_may_be_set_in_the_environment_alone():
+    ways, logins = settings_of("alert"), settings_of("registration", "oidc")
     example = set(re.findall(r"^# (LOGANALYZER_\w+)=$", EXAMPLE.read_text(), re.MULTILINE))
-    assert ways == example
+    assert ways | logins == example
+    assert {each: None for each in logins}.items() <= environments()["api"].items()
     for name, environment in environments().items():
         if name.startswith("airflow-"):
             assert {way: None for way in ways}.items() <= environment.items(), name
