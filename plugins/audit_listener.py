@@ -6,7 +6,7 @@ Airflow says of a run in its scheduler, and of a task in the process of that tas
 A run or an answer that came through our own API has a row already, by the API, which knows who
 asked: Airflow knows only the user that the API logs in as. What that user asked for by REST is
 therefore written down late, at the end of the run or when the task goes on, and only where there
-is no row of the same action and subject.
+is no row yet. Rows are of the same form as those of the API.
 
 Runs that nobody asked for are no actions, nor are cleared ones, of which Airflow does not say who
 cleared them: its own log of events does.
@@ -22,6 +22,8 @@ from airflow.plugins_manager import AirflowPlugin
 
 log = logging.getLogger(__name__)
 QUESTION = "approve"
+# A run asks one question for each source.
+ANSWERS = 10_000
 
 
 class AuditListener:
@@ -48,9 +50,10 @@ class AuditListener:
         person = said.get("responded_by_user")
         if task_instance.task_id != QUESTION or person is None:
             return
-        run = f"{task_instance.dag_id}/{task_instance.run_id}"
-        after = {"chosen_options": said["chosen_options"], "question": task.subject}
-        subject = f"{run}/{QUESTION}/{task_instance.map_index}"
+        (option,) = said["chosen_options"]
+        index = task_instance.map_index
+        after = {"option": option, "map_index": index, "subject": task.subject}
+        subject = f"{task_instance.dag_id} {task_instance.run_id}"
         _record(person["name"], "run.answer", subject, after)
 
 
@@ -65,9 +68,8 @@ def _is_by_service(dag_run: Any) -> bool:
 def _record_trigger(dag_run: Any) -> None:
     if dag_run.triggering_user_name is None or dag_run.clear_number:
         return
-    after = {"conf": dag_run.conf or {}, "by": dag_run.triggered_by.value}
-    subject = f"{dag_run.dag_id}/{dag_run.run_id}"
-    _record(dag_run.triggering_user_name, "run.trigger", subject, after)
+    subject = f"{dag_run.dag_id} {dag_run.run_id}"
+    _record(dag_run.triggering_user_name, "run.trigger", subject, dag_run.conf or {})
 
 
 def _record(who: str, action: str, subject: str, after: dict[str, Any]) -> None:
@@ -81,14 +83,20 @@ def _record(who: str, action: str, subject: str, after: dict[str, Any]) -> None:
         pool = database.engine(get_settings())
         try:
             with pool.begin() as conn:
-                same = audit.Which(action=action, subject=subject)
-                if not audit.entries(conn, same, before=None, limit=1):
+                alike = audit.Which(action=action, subject=subject)
+                known = audit.entries(conn, alike, before=None, limit=ANSWERS)
+                if not any(_question(row["after"]) == _question(after) for row in known):
                     audit.record(conn, audit.Actor(who, "airflow"), action, subject, after=after)
         finally:
             # The scheduler forks the processes of tasks: they must not inherit a connection.
             pool.dispose()
     except Exception:
         log.exception("NOT RECORDED in audit_log: %s by %s of %s", action, who, subject)
+
+
+def _question(after: dict[str, Any] | None) -> Any:
+    """Which question of a run an answer answers; a run itself is started only once."""
+    return (after or {}).get("map_index")
 
 
 class AuditPlugin(AirflowPlugin):

@@ -13,15 +13,15 @@ class ToldLink(BaseOperatorLink):
     """Where a task has said, by `tell`, that the link leads."""
 
     key: ClassVar[str]
+    url = ""
 
     @property
     def xcom_key(self) -> str:
         return self.key
 
     def get_link(self, operator, *, ti_key) -> str:  # type: ignore[no-untyped-def]
-        """Airflow keeps what this returns, but for mapped tasks: there it keeps what was told."""
-        told = ti_key.xcom_pull(task_ids=ti_key.task_id, key=self.key, map_indexes=ti_key.map_index)
-        return str(told or "")
+        """Asked at the end of a task, in its process; of a mapped task Airflow does not ask."""
+        return self.url
 
 
 class MlflowRunLink(ToldLink):
@@ -48,6 +48,9 @@ def offer(link: type[ToldLink], *called: Any) -> None:
 
 def tell(task_instance: Any, link: type[ToldLink], url: str) -> None:
     task_instance.xcom_push(key=link.key, value=url)
+    for offered in task_instance.task.operator_extra_links:
+        if isinstance(offered, link):
+            offered.url = url
 
 
 def tell_docs(task_instance: Any, page: str) -> None:
