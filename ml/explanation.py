@@ -16,11 +16,11 @@ import polars as pl
 
 from ml.mending import Mender
 from ml.profile import Floats, Ints, NormalProfile
-from ml.ranges import WEIGHT_OF_EXCESS
+from ml.ranges import PAUSE, WEIGHT_OF_EXCESS
 from ml.windows import Windows
 
 Score = Callable[[Windows], Floats]
-Kind = Literal["new", "missing", "more", "fewer", "order", "value", "habit"]
+Kind = Literal["new", "missing", "more", "fewer", "order", "value", "late", "habit"]
 
 FINDINGS_IN_REASON = 3
 # Named beside the first is what has a tenth of its share: signatures should not hang on trifles.
@@ -43,7 +43,8 @@ UNIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class OddNumber:
-    """A number outside its range, low to high. place: which parameter of the template, from 0."""
+    """A number outside its range, low to high. place: which parameter of the template, from 0, or
+    `PAUSE`: the seconds since the event before."""
 
     place: int
     number: float
@@ -68,7 +69,8 @@ class Finding:
 
     kind: `new`, `missing`, `more` or `fewer` by how often a template is expected and found;
         `order`: it is followed by another as never before; `value`: a number in it leaves its
-        range, `found` times; `habit`: it is found, or so often, though not from this entity before.
+        range, `found` times; `late`: the pause before it does; `habit`: it is found, or so often,
+        though not from this entity before.
     """
 
     kind: Kind
@@ -271,7 +273,8 @@ def _value_causes(profile: NormalProfile, odd: pl.DataFrame) -> Iterator[tuple[i
     places = odd.sort("excess").group_by("window", "template_id", "place", maintain_order=True)
     for place in places.agg(pl.all().last(), found=pl.len()).iter_rows(named=True):
         value = OddNumber(place["place"], place["number"], place["low"], place["high"])
-        finding = Finding("value", place["template_id"], 0, place["found"], 1.0, value=value)
+        kind: Kind = "late" if value.place == PAUSE else "value"
+        finding = Finding(kind, place["template_id"], 0, place["found"], 1.0, value=value)
         weight = WEIGHT_OF_EXCESS * place["excess"] * profile.weights[-1]
         yield place["window"], Cause(weight, [finding])
 
@@ -328,6 +331,9 @@ def _lines(windows: Windows, row: int, findings: list[Finding], odd: pl.DataFram
 
 def _in_words(finding: Finding, text_of: Callable[[str], str]) -> str:
     text = f"“{_shortened(text_of(finding.template_id))}”"
+    if finding.value and finding.kind == "late":
+        pause, high = (_seconds_in_words(n) for n in (finding.value.number, finding.value.high))
+        return f"late: {text} {pause} after what came before it, where at most {high} is normal"
     if finding.value:
         return f"{_value_in_words(finding.value, text_of(finding.template_id))}: {text}"
     if finding.habit:
@@ -364,6 +370,14 @@ def _habit_in_words(habit: OddHabit, found: int) -> str:
 
 def _number_in_words(number: float) -> str:
     return f"{number:,.0f}" if number.is_integer() else f"{number:,.4g}"
+
+
+def _seconds_in_words(seconds: float) -> str:
+    """In the unit that people would take, with two digits or three."""
+    for name, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} s"
 
 
 def _shortened(text: str) -> str:

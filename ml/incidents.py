@@ -43,6 +43,7 @@ PREDICATES = {
     "fewer": ("holds {} less often than usual", "hold {} less often than usual"),
     "order": ("holds {} out of order", "hold {} out of order"),
     "value": ("holds an unusual value in {}", "hold an unusual value in {}"),
+    "late": ("is late with {}", "are late with {}"),
     "habit": ("holds {} from an unusual place", "hold {} from an unusual place"),
 }
 RATES = {"silence": "silence", "few": "few events", "many": "many events"}

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from ml.profile import NormalProfile
-from ml.windows import Windows, rearranged, with_numbers
+from ml.ranges import PAUSE
+from ml.windows import Windows, rearranged, with_numbers, with_pauses
 
 if TYPE_CHECKING:
     from ml.explanation import Finding
@@ -27,7 +28,7 @@ class Mender:
     What is new goes; so does what comes too often, first where it stands as it never stood, then
     at the window's end. What is missing is put between those neighbours that it has in most normal
     windows. Two that were never seen in this order change places. A number outside its range
-    becomes the nearest one inside.
+    becomes the nearest one inside, and so does a pause.
     """
 
     def __init__(self, profile: NormalProfile) -> None:
@@ -96,8 +97,10 @@ class Mender:
             else:
                 is_empty[row] = True
         if numbers:
-            nearest = pl.col("number").clip("low", "high")
-            both = with_numbers(both, pl.concat(numbers).with_columns(nearest))
+            nearest = pl.concat(numbers).with_columns(pl.col("number").clip("low", "high"))
+            is_pause = pl.col("place") == PAUSE
+            both = with_numbers(both, nearest.filter(~is_pause))
+            both = with_pauses(both, nearest.filter(is_pause))
         return rearranged(both, changed, self.vocabulary), is_empty
 
     def _places(self, codes: Ints, finding: Finding) -> Ints:

@@ -1,7 +1,8 @@
 """The range of the numbers in each place of a template, and how far outside of it a number lies.
 
 A latency, a size, a number of attempts: what a message of its kind never said before. Numbers that
-only tell things apart (identifiers, ports, counters, times) have no range.
+only tell things apart (identifiers, ports, counters, times) have no range. In sessions the pause
+before an event is a number too: an event may come later than ever.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ PERIODS = 10
 # What detectors make of it: at an excess of 7 a number says as much as an unseen template.
 WEIGHT_OF_EXCESS = 0.1
 PLACE = ["template_id", "parameters", "place"]
+# The place of the seconds since the event before, in the session.
+PAUSE = -1
+# What takes less than a second longer is not late; nor is what takes less than ten times as long
+# as ever: work waits for other work.
+PAUSE_UNIT_S = 1.0
+LEAST_TIMES_AS_LONG = 10
 RANGE_SCHEMA = pl.Schema(
     {
         "template_id": pl.String(),
@@ -46,6 +53,14 @@ RANGE_SCHEMA = pl.Schema(
         "above": pl.Float64(),
     }
 )
+PAUSE_SCHEMA = pl.Schema(
+    {
+        "window": pl.Int64(),
+        "event": pl.Int64(),
+        "template_id": pl.String(),
+        "number": pl.Float64(),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,8 @@ class Ranges:
     """The normal range of each place that has one.
 
     A place is a parameter of a template, by its number from 0 and by how many parameters there
-    are, since a template that was widened has events of several forms. On the scale of
+    are, since a template that was widened has events of several forms; or the pause before its
+    events, of which only the upper end counts. On the scale of
     log(1 + |number| / unit) the tails of a range are taken to fall exponentially beyond it, which
     is a power law of the numbers themselves: the scale of each is the mean excess over what nine
     in ten values lie below (Hill, "A simple general approach to inference about the tail of a
@@ -83,6 +99,11 @@ class Ranges:
                 found = _range(of_place, of_windows, share)
                 if found is not None:
                     rows.append((template_id, count, place, *found))
+        for (template_id,), events in _pauses(windows).group_by("template_id"):
+            pauses = events["number"].to_numpy()
+            found = _range(pauses, events["window"].to_numpy(), share, PAUSE_UNIT_S)
+            if found is not None:
+                rows.append((template_id, 0, PAUSE, 0.0, *found[1:]))
         return cls(pl.DataFrame(rows, schema=RANGE_SCHEMA, orient="row").sort(PLACE))
 
     @property
@@ -114,10 +135,22 @@ class Ranges:
             _magnitude(pl.col(name), pl.col("unit")) for name in ("number", "low", "high")
         )
         excess = pl.max_horizontal((size - high) / pl.col("above"), (low - size) / pl.col("below"))
-        return self.numbers(windows).filter(excess > self._bound).with_columns(excess=excess)
+        return pl.concat(
+            numbers.filter(excess > self._bound).with_columns(excess=excess)
+            for numbers in (self.numbers(windows), self._late(windows))
+        )
+
+    def _late(self, windows: Windows) -> pl.DataFrame:
+        """The pauses far above their range, as rows of `numbers`."""
+        pauses = _pauses(windows).join(
+            self.table.filter(pl.col("place") == PAUSE), on="template_id", maintain_order="left"
+        )
+        is_late = pl.col("number") > LEAST_TIMES_AS_LONG * (PAUSE_UNIT_S + pl.col("high"))
+        late = pauses.filter(is_late)
+        return late.select("window", "event", *PLACE, *self.table.columns[3:], "number")
 
     def numbers(self, windows: Windows) -> pl.DataFrame:
-        """All numbers of places that have a range: `window` and `event` by row number, in their
+        """All numbers of parameters that have a range: `window` and `event` by row number, in their
         order, the columns of `table`, and `number`."""
         return (
             _with_numbers(windows)
@@ -127,6 +160,7 @@ class Ranges:
             .rename({NUMBERS: "number"})
             .drop_nulls("number")
             .join(self.table, on=PLACE, maintain_order="left")
+            .select("window", "event", *self.table.columns, "number")
         )
 
 
@@ -145,15 +179,33 @@ def _with_numbers(windows: Windows) -> pl.DataFrame:
     )
 
 
+def _pauses(windows: Windows) -> pl.DataFrame:
+    """The events of sessions but the first of each: `window` and `event` by row number,
+    `template_id`, and the seconds since the event before as `number`."""
+    if "event_time" not in windows.events.columns:
+        return pl.DataFrame(schema=PAUSE_SCHEMA)
+    of_window = windows.rows_of_events
+    is_later = np.append([False], of_window[1:] == of_window[:-1])[: len(of_window)]
+    is_session = windows.spans["session_key"].is_not_null().to_numpy()
+    return (
+        windows.events.select(
+            "template_id", number=pl.col("event_time").diff().dt.total_microseconds() / 1e6
+        )
+        .with_columns(window=pl.Series(of_window), event=pl.int_range(pl.len(), dtype=pl.Int64))
+        .filter(pl.Series(is_later & is_session[of_window]))
+        .select(list(PAUSE_SCHEMA))
+    )
+
+
 def _magnitude(number: pl.Expr, unit: pl.Expr) -> pl.Expr:
     return number.sign() * (1 + number.abs() / unit).log()
 
 
 def _range(
-    numbers: Floats, of_windows: Ints, share: float
+    numbers: Floats, of_windows: Ints, share: float, unit: float | None = None
 ) -> tuple[float, float, float, float, float] | None:
     """The range of the numbers of one place, in order of time; NaN where a value is none. None
-    where it has no range."""
+    where it has no range. unit: what counts as one, where small numbers do not."""
     is_number = np.isfinite(numbers)
     values, of_windows = numbers[is_number], of_windows[is_number]
     windows, of_window = np.unique(of_windows, return_inverse=True)
@@ -170,8 +222,8 @@ def _range(
     untrusted = int(share * len(windows))
     high = float(np.sort(greatest)[-1 - untrusted])
     low = min(float(np.sort(least)[untrusted]), high)
-    sizes = np.abs(values[values != 0])
-    unit = float(min(1.0, sizes.min(initial=1.0)))
+    if unit is None:
+        unit = float(min(1.0, np.abs(values[values != 0]).min(initial=1.0)))
     within = np.clip(values, low, high)
     magnitudes = np.sign(within) * np.log1p(np.abs(within) / unit)
     return low, high, unit, _scale(-magnitudes), _scale(magnitudes)

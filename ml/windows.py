@@ -370,9 +370,32 @@ def _filled(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def with_numbers(windows: Windows, changed: pl.DataFrame) -> Windows:
     """The windows with other numbers in some places. changed: `event` (row number), the `place` of
     the parameter and the `number` that is to stand there."""
+    if changed.is_empty():
+        return windows
     numbers: dict[int, list[float | None]] = {}
     for event, place, number in changed.select("event", "place", "number").rows():
         numbers.setdefault(event, windows.events[NUMBERS][event].to_list())[place] = number
     rows = pl.DataFrame({"event": numbers.keys(), NUMBERS: numbers.values()})
     events = windows.events.with_row_index("event").cast({"event": pl.Int64})
     return replace(windows, events=events.update(rows, on="event").drop("event"))
+
+
+def with_pauses(windows: Windows, changed: pl.DataFrame) -> Windows:
+    """The windows with other pauses before some events; what comes after these moves along.
+
+    changed: `event` (row number, of none that is the first of its window) and the seconds since the
+        event before, `number`.
+    """
+    if changed.is_empty():
+        return windows
+    times = windows.events["event_time"]
+    rows = changed["event"].to_numpy()
+    before = times.diff().dt.total_microseconds().to_numpy()[rows]
+    moved = np.zeros(len(times) + 1, dtype=np.int64)
+    moved[rows + 1] = np.round(changed["number"].to_numpy() * 1e6) - before
+    moved = np.cumsum(moved)
+    moved_before = np.repeat(moved[windows.offsets[:-1]], windows.lengths)
+    shifts = pl.Series(moved[1:] - moved_before).cast(pl.Duration("us"))
+    events = windows.events.with_columns(event_time=times + shifts)
+    ends = events["event_time"].gather(windows.offsets[1:] - 1)
+    return replace(windows, events=events, spans=windows.spans.with_columns(ends_at=ends))

@@ -21,7 +21,9 @@ from ml.explanation import (
 )
 from ml.families import FAMILIES, create
 from ml.profile import NormalProfile
+from ml.ranges import PAUSE
 from ml.windows import Windows
+from tests.ml.conftest import START
 
 USUAL = [["a", "b", "c"], ["a", "b", "b", "c"], ["a", "d"]] * 20
 
@@ -209,6 +211,11 @@ def new(template: str, found: int = 1) -> Finding:
             id="value",
         ),
         pytest.param(
+            [Finding("late", "done", 0, 1, 1.0, value=OddNumber(PAUSE, 9000.0, 0.0, 41.5))],
+            "late: “DONE” 2.5 hours after what came before it, where at most 41.5 s is normal",
+            id="late",
+        ),
+        pytest.param(
             [Finding("habit", "a", 0, 2, 1.0, habit=OddHabit("bob", 1200, seen=3, at_least=1))],
             "“A” was seen from bob in 3 of 1,200 windows only, though others have it",
             id="habit, not quite never",
@@ -254,6 +261,7 @@ PLANTED = {
     "more": ["open", "read", "check", *["write"] * 30, "close"],
     "order": ["open", "read", "write", "check", "close"],
     "value": STEPS,
+    "late": STEPS,
 }
 NAMED = {
     "new": ("x", None),
@@ -261,11 +269,12 @@ NAMED = {
     "more": ("write", None),
     "order": ("write", "check"),
     "value": ("write", None),
+    "late": ("check", None),
 }
-COUNTS = {"new", "missing", "more", "value"}
+COUNTS = {"new", "missing", "more", "value", "late"}
 SEEN = {
     "novelty": {*PLANTED},
-    "isolation_forest": {"more", "value"},
+    "isolation_forest": {"more", "value", "late"},
     "one_class_svm": COUNTS,
     "lstm": {*PLANTED},
     "bert": COUNTS,
@@ -290,11 +299,23 @@ def with_sizes(windows: Windows, odd: int | None = None) -> Windows:
     return replace(windows, events=windows.events.with_columns(numbers=numbers))
 
 
+def with_waits(windows: Windows, odd: int | None = None) -> Windows:
+    """Each event comes a second or two after the one before it; `check`, in the window of row
+    `odd`, half an hour after."""
+    is_check = (windows.events["template_id"] == "check").to_numpy()
+    is_late = is_check & (windows.rows_of_events == (-1 if odd is None else odd))
+    waits = [1800.0 if late else 1 + 7 * n % 11 / 10 for n, late in enumerate(is_late)]
+    moments = START + pl.Series(1e6 * np.cumsum(waits)).cast(pl.Duration("us"))
+    return replace(windows, events=windows.events.with_columns(event_time=moments))
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_names_the_planted_cause_first(name: str, make_windows: Any) -> None:
     read_twice, written_twice = sorted([*STEPS, "read"], key=STEPS.index), [*STEPS[:4], *STEPS[3:]]
     usual = with_sizes(make_windows([STEPS, read_twice, written_twice] * 50 + RARE * 2))
+    usual = with_waits(usual)
     odd = with_sizes(make_windows(list(PLANTED.values())), odd=list(PLANTED).index("value"))
+    odd = with_waits(odd, odd=list(PLANTED).index("late"))
     detector = create(name).fit(usual)
     is_flagged = detector.score(odd) > np.quantile(detector.score(usual), 0.95)
     flagged = {kind for kind, is_odd in zip(PLANTED, is_flagged, strict=True) if is_odd}

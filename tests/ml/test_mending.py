@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -10,6 +12,7 @@ import pytest
 from ml.explanation import Finding, Kind, OddHabit, OddNumber
 from ml.mending import Mender
 from ml.profile import NormalProfile
+from ml.ranges import PAUSE
 from ml.windows import NUMBERS, Windows
 
 USUAL = [list("abcd"), list("abcbd"), list("abbcd")] * 5
@@ -65,6 +68,28 @@ def test_an_odd_number_becomes_the_nearest_that_is_normal(make_numbered: Any) ->
     windows = make_numbered([[9312, 40], [40, 9312, 41]])
     numbers = mend(windows, usual, cause).events[NUMBERS].list.get(1)
     assert numbers.to_list() == [9312, 40, 40, 9312, 41, 40, 80, 41]
+
+
+def test_after_a_pause_that_is_mended_all_moves_along(make_windows: Any) -> None:
+    windows = make_windows([list("abcd"), list("abcd")])
+    late = (
+        windows.events["event_time"] + pl.Series([0] * 6 + [600] * 2).cast(pl.Duration("ms")) * 1000
+    )
+    windows = replace(windows, events=windows.events.with_columns(event_time=late))
+    cause = finding("late", "c", 0, 1, value=OddNumber(PAUSE, 601, 0, 4))
+    odd = pl.DataFrame(
+        {"window": 1, "event": 6, "template_id": "c", "place": PAUSE, "low": 0.0, "high": 4.0}
+        | {"number": 601.0}
+    )
+    mended, _ = Mender(NormalProfile.fit(make_windows(USUAL))).mended(windows, [(1, cause)], odd)
+    pauses = mended.events["event_time"].diff().dt.total_seconds().to_list()
+    assert [pauses[4 * row + 1 : 4 * row + 4] for row in range(3)] == [
+        [1, 1, 1],
+        [1, 601, 1],
+        [1, 4, 1],
+    ]
+    ends = mended.spans["ends_at"]
+    assert ends[2] == mended.events["event_time"][11] == ends[1] - timedelta(seconds=597)
 
 
 def test_a_window_that_would_be_empty_stays_and_is_marked(make_windows: Any) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from ml.ranges import Ranges
+from ml.ranges import PAUSE, Ranges
 from ml.windows import Windows, windows_from_events
+from tests.ml.conftest import START
 
 RNG = np.random.default_rng(0)
 LATENCIES = RNG.gamma(4, 12, size=1000).round()
@@ -101,3 +104,53 @@ def test_windows_without_numbers(make_windows: Any) -> None:
     windows = make_windows([["a", "b"]] * 30)
     assert Ranges.fit(windows).table.is_empty()
     assert Ranges.fit(windows_of(LATENCIES)).excess_of_events(windows).tolist() == [0] * 60
+
+
+WAITS = RNG.gamma(2, 3, size=400)
+
+
+def sessions(waits: Sequence[float], *, keyed: bool = True) -> Windows:
+    """One window a value: `ask`, and so many seconds later `answer`."""
+    asked = [START + timedelta(hours=number) for number in range(len(waits))]
+    moments = [
+        moment
+        for start, wait in zip(asked, waits, strict=True)
+        for moment in (start, start + timedelta(seconds=float(wait)))
+    ]
+    windows = windows_from_events(
+        pl.DataFrame(
+            {
+                "window_id": [f"{number // 2:05d}" for number in range(len(moments))],
+                "template_id": ["ask", "answer"] * len(waits),
+                "event_time": moments,
+            }
+        )
+    )
+    keys = windows.spans["window_id"] if keyed else pl.lit(None, pl.String)
+    return replace(windows, spans=windows.spans.with_columns(session_key=keys))
+
+
+def test_an_event_that_never_let_wait_so_long_is_late() -> None:
+    ranges = Ranges.fit(sessions(WAITS))
+    assert ranges.odd(sessions(WAITS)).is_empty()
+    (late,) = ranges.odd(sessions([5.0, 0.0, 3600.0, 5.0])).rows(named=True)
+    assert (late["window"], late["event"], late["template_id"]) == (2, 5, "answer")
+    assert (late["place"], late["number"], late["low"]) == (PAUSE, 3600, 0)
+    assert late["high"] == pytest.approx(WAITS.max(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "wait"),
+    [
+        pytest.param(WAITS, 9 * WAITS.max(), id="not ten times as long as ever"),
+        pytest.param(WAITS / 1000, 0.9, id="less than a second"),
+        pytest.param(RNG.pareto(0.5, 400), 1e6, id="where waits are of every length"),
+        pytest.param(WAITS[:15], 3600, id="where little is known"),
+    ],
+)
+def test_what_is_not_late(learnt: Any, wait: float) -> None:
+    assert Ranges.fit(sessions(learnt)).odd(sessions([wait])).is_empty()
+
+
+def test_windows_that_are_no_sessions_have_no_pauses() -> None:
+    assert Ranges.fit(sessions(WAITS, keyed=False)).table.is_empty()
