@@ -22,7 +22,7 @@ from services.api.access import (
     actor_of,
     anybody,
 )
-from services.api.fields import Id, Reason, Text
+from services.api.fields import Id, Reason
 from services.api.limits import count_login
 from services.api.paging import Cursor, Limit, Page, decode, page_of
 from services.api.problems import Problem, responses
@@ -30,15 +30,17 @@ from services.api.problems import Problem, responses
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 WRONG = "the name or password is wrong, or locked for a while after too many wrong ones"
-GivenName = Annotated[Text, StringConstraints(max_length=64)]
-GivenPassword = Annotated[Text, StringConstraints(max_length=passwords.LONGEST)]
+GivenName = Annotated[str, StringConstraints(max_length=64)]
+GivenPassword = Annotated[str, StringConstraints(max_length=passwords.LONGEST)]
 NewName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,63}$"),
     Field(description="kept in small letters"),
 ]
-NewPassword = Annotated[Text, StringConstraints(min_length=passwords.SHORTEST, max_length=200)]
-Email = Annotated[Text, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+NewPassword = Annotated[str, StringConstraints(min_length=passwords.SHORTEST, max_length=200)]
+Email = Annotated[
+    str, StringConstraints(max_length=320, pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,255}$")
+]
 
 
 @contextmanager
@@ -245,7 +247,9 @@ class Registration(BaseModel):
     name: NewName
     password: NewPassword
     email: Email | None = None
-    invitation: Text | None = Field(default=None, description="what the link of it ends with")
+    invitation: GivenPassword | None = Field(
+        default=None, description="what the link of it ends with"
+    )
 
 
 class Registered(BaseModel):
