@@ -84,7 +84,8 @@ class Finding(BaseModel):
     """One difference from normal."""
 
     kind: str = Field(
-        description="new, missing, more, fewer, order, value or habit; of rates silence, few, many"
+        description="new, missing, more, fewer, order, value, late or habit; of rates silence, few "
+        "or many"
     )
     template_id: str | None = None
     text: str | None = Field(default=None, description="of the template, or its name")
@@ -94,7 +95,8 @@ class Finding(BaseModel):
     followed_by: str | None = Field(default=None, description="out of order: by this template")
     followed_by_text: str | None = None
     value: dict[str, Any] | None = Field(
-        default=None, description="a number outside its range: place, number, low, high"
+        default=None,
+        description="a number outside its range: place, number, low, high; place -1 is the pause",
     )
     habit: dict[str, Any] | None = Field(
         default=None, description="what is new of an entity: entity, windows, seen, at_least"
