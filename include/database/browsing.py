@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from include.database.anomalies import SEVERITIES
+from include.database.anomalies import BOUND, NEWEST, SEVERITIES
 from include.database.incidents import KEY
 
 Sort = Literal["time", "score"]
@@ -25,17 +25,14 @@ ORDERS: dict[Sort, tuple[str, ...]] = {
     "time": ("window_start", "source", "window_id", "interval_start"),
     "score": ("score", "window_start", "source", "window_id", "interval_start"),
 }
-SCORED_BY = ("model_name", "model_version", "catalogue_version")
 SHOWN = f"{', '.join(KEY)}, session_key, window_start, window_end, score, threshold, severity, "
 SHOWN += "reason, detector, events, signature"
 
 
-def _of(table: str, names: Sequence[str] = KEY) -> str:
-    return ", ".join(f"{table}.{name}" for name in names)
+def _of(table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in KEY)
 
 
-# One that is never reached: a query with a limit is planned to give its first rows soon.
-BOUND = f"LIMIT {2**40}"
 HOLDS = "f.first_night <= a.interval_start AND (f.until IS NULL OR a.window_start < f.until)"
 COLUMNS = """a.source, a.interval_start AS night, a.window_start AS time, a.window_end, a.window_id,
        a.session_key AS session, a.score, a.threshold, a.severity, a.reason, a.detector,
@@ -46,13 +43,7 @@ FROM (
     SELECT {SHOWN} FROM loganalyzer.anomalies WHERE {{conditions}} ORDER BY {{order}}
     {{bound}}
 ) AS a
-CROSS JOIN LATERAL (
-    SELECT ({_of("s", SCORED_BY)}) = ({_of("a", SCORED_BY)}) AS is_newest
-    FROM loganalyzer.scorings AS s
-    WHERE (s.source, s.interval_start, s.interval_end)
-        = (a.source, a.interval_start, a.interval_end) AND NOT s.is_comparison
-    ORDER BY scored_at DESC, model_version DESC, catalogue_version DESC LIMIT 1
-) AS latest
+{NEWEST}
 LEFT JOIN LATERAL (
     SELECT feedback_id, verdict <> 'true' AS is_mute FROM (
         SELECT feedback_id, verdict FROM loganalyzer.feedback_in_force AS f
@@ -113,8 +104,8 @@ def page(
     """
     names = ORDERS[sort]
     conditions = [*_conditions(wanted), *([] if after is None else [_beyond(names)])]
-    # In the order of scores no index finds a period: it is sorted, however long that takes.
-    is_sorted = sort == "score" and (wanted.start or wanted.end)
+    # No index has them in this order: what is found is sorted, however long that takes.
+    is_sorted = bool(wanted.incident_id or (sort == "score" and (wanted.start or wanted.end)))
     statement = PAGE.format(
         bound="" if is_sorted else BOUND,
         conditions=" AND ".join(conditions) or "true",
