@@ -13,6 +13,8 @@ import httpx
 POLL_S = 1.0
 ENDED = {"success", "failed"}
 DAG_PATIENCE_S = 90
+# A token that is too old, and one that another Airflow has signed.
+REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class AirflowError(RuntimeError):
@@ -55,7 +57,7 @@ class _Login(httpx.Auth):
             self._take((yield self._login))
         request.headers["Authorization"] = f"Bearer {self._token}"
         answer = yield request
-        if answer.status_code == httpx.codes.UNAUTHORIZED and not is_fresh:
+        if answer.status_code in REFUSED and not is_fresh:
             self._take((yield self._login))
             request.headers["Authorization"] = f"Bearer {self._token}"
             yield request
