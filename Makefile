@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down clean demo test test-all lint types bench requirements
+.PHONY: help setup up down clean demo test test-all browser screenshots lint types bench requirements
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,8 +41,16 @@ demo: $(READY) ## logs in, anomalies out: sample logs, or LOGS=path [FORMAT=name
 test: $(READY) ## the tests, without the slowest
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
-test-all: $(READY) ## all the tests
+test-all: $(READY) browser ## all the tests
 	$(BIN)/pytest $(ARGS)
+
+browser: ## install chromium, in which the pages are tested
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ]; \
+	  then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+	  else echo "chromium is not there: sudo apt-get install chromium, or as your system has it"; exit 2; fi
+
+screenshots: $(READY) browser ## take the pictures of the dashboard that the docs show
+	LOGANALYZER_SCREENSHOTS=docs/images $(BIN)/pytest tests/integration/test_browser.py $(ARGS)
 
 lint: $(READY) ## style, with ruff
 	$(BIN)/ruff check .

@@ -80,7 +80,7 @@ def _navigation(person: Person | None) -> Any:
 
 def _sidebar(person: Person) -> None:
     with st.sidebar:
-        st.caption(f"Signed in as {parts.label(person.name)}, {person.role}")
+        parts.note(f"Signed in as {person.name}, {person.role}")
         st.html(f'<a class="la-link" href="{escape(session.login_url())}">Sign out</a>')
 
 

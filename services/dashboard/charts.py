@@ -16,9 +16,9 @@ from services.dashboard.text import visible
 COLOURS = {"critical": "#d55e00", "high": "#e69f00", "medium": "#b8a800", "low": "#3f94d6"}
 MARKS = {"critical": "square", "high": "diamond", "medium": "triangle-up", "low": "circle"}
 BLUE, ORANGE = "#3f94d6", "#d55e00"
-LANE, STRIP, GAP = 1.0, 1.2, 0.7
-LANE_PX = 21
-SHORTEST_BAR = timedelta(minutes=6)
+LANE, STRIP, GAP, THICKNESS = 1.0, 1.0, 0.6, 0.45
+LANE_PX = 26
+SHORTEST_BAR, ROOM = timedelta(minutes=6), timedelta(minutes=75)
 TITLE_LENGTH = 60
 MOST_LANES = 6
 LEAST_UNITS = 7
@@ -28,8 +28,8 @@ LEAST_UNITS = 7
 class Night:
     """What the timeline shows of a source. note: what is to be said of its coverage, or nothing.
 
-    hours: rows with `hour_utc` and `events`. incidents: rows with `incident_id`, `title`,
-    `severity`, `started_at`, `ended_at`.
+    hours: rows with `hour_utc` and `events`. incidents: rows with `number`, that in the list,
+    `title`, `severity`, `started_at`, `ended_at`.
     """
 
     source: str
@@ -60,8 +60,8 @@ def timeline(nights: Sequence[Night], start: datetime, end: datetime) -> None:
         values=list(names), labelExpr=f"{labels}[datum.value]", title=None, grid=False, ticks=False
     )
     y = alt.Y("top:Q", scale=alt.Scale(domain=[top, -0.2], nice=False), axis=axis)
-    layers = [_strips(strips, x, y), *_incidents(bars, x, y), _notes(notes, width, y)]
-    chart = alt.layer(*layers).resolve_scale(color="independent", opacity="independent")
+    layers = [_strips(strips, x, y), *_incidents(bars, x, y), _notes(notes, x, y)]
+    chart = alt.layer(*layers)
     told = f"{len(bars)} incidents of {len(nights)} sources by hour; the list below says the same"
     st.altair_chart(chart.properties(height=max(90, int(top * LANE_PX) + 40)), alt=told)
 
@@ -85,27 +85,27 @@ def _strip(night: Night, top: float) -> list[dict[str, Any]]:
 def _bars(
     night: Night, top: float, start: datetime, end: datetime
 ) -> tuple[list[dict[str, Any]], int]:
-    """Each incident in the first lane that is free, the worst first; and how many lanes."""
+    """Each incident in the first lane that is free then, and how many lanes there are."""
     free: list[datetime] = []
     bars = []
-    for incident in night.incidents:
+    for incident in sorted(night.incidents, key=lambda each: each["started_at"]):
         first = max(datetime.fromisoformat(incident["started_at"]), start)
-        last = max(datetime.fromisoformat(incident["ended_at"]), first + SHORTEST_BAR)
-        last = min(last, end)
+        last = min(max(datetime.fromisoformat(incident["ended_at"]), first + SHORTEST_BAR), end)
         lane = next((n for n, until in enumerate(free) if until <= first), len(free))
-        if lane >= MOST_LANES:
-            lane = MOST_LANES - 1
-        free[lane : lane + 1] = [last + 4 * SHORTEST_BAR]
+        lane = min(lane, MOST_LANES - 1)
+        free[lane : lane + 1] = [last + ROOM]
+        middle = top + lane * LANE + LANE / 2
         bars.append(
             {
                 "source": night.source,
+                "number": incident["number"],
                 "title": visible(incident["title"], TITLE_LENGTH),
                 "severity": incident["severity"],
                 "start": first.isoformat(),
                 "end": last.isoformat(),
-                "top": top + lane * LANE + 0.25,
-                "bottom": top + lane * LANE + 0.75,
-                "middle": top + lane * LANE + 0.5,
+                "top": middle - THICKNESS / 2,
+                "bottom": middle + THICKNESS / 2,
+                "middle": middle,
             }
         )
     return bars, len(free)
@@ -133,31 +133,31 @@ def _strips(rows: list[dict[str, Any]], x: alt.X, y: alt.Y) -> alt.Chart:
 
 
 def _incidents(rows: list[dict[str, Any]], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    there = [name for name in SEVERITIES if any(row["severity"] == name for row in rows)]
-    legend = alt.Legend(title=None, orient="top", symbolSize=110)
+    """A bar, the shape of its severity where it begins, and the number it has in the list."""
+    known = [COLOURS[name] for name in SEVERITIES]
     colour = alt.Color(
-        "severity:N",
-        scale=alt.Scale(domain=there, range=[COLOURS[name] for name in there]),
-        legend=legend if there else None,
+        "severity:N", scale=alt.Scale(domain=list(SEVERITIES), range=known), legend=None
     )
-    shape = alt.Shape(
-        "severity:N",
-        scale=alt.Scale(domain=there, range=[MARKS[name] for name in there]),
-        legend=legend if there else None,
-    )
+    shapes = alt.Scale(domain=list(SEVERITIES), range=[MARKS[name] for name in SEVERITIES])
     chart = alt.Chart(alt.Data(values=rows)).encode(
-        x=x, tooltip=[alt.Tooltip("title:N"), alt.Tooltip("severity:N"), alt.Tooltip("source:N")]
+        x=x,
+        tooltip=[alt.Tooltip(f"{name}:N") for name in ("number", "title", "severity", "source")],
     )
+    middle = alt.Y("middle:Q")
     bars = chart.mark_bar(cornerRadius=3).encode(y=y, y2="bottom:Q", x2="end:T", color=colour)
-    points = chart.mark_point(size=110, filled=True, opacity=1, stroke="#10161c", strokeWidth=1)
-    return [bars, points.encode(y=alt.Y("middle:Q"), color=colour, shape=shape)]
+    points = chart.mark_point(size=130, filled=True, opacity=1, stroke="#10161c", strokeWidth=1)
+    points = points.encode(
+        y=middle, color=colour, shape=alt.Shape("severity:N", scale=shapes, legend=None)
+    )
+    numbers = chart.mark_text(align="right", dx=-10, fontWeight="bold", fontSize=13)
+    return [bars, points, numbers.encode(y=middle, text="number:N")]
 
 
-def _notes(rows: list[dict[str, Any]], width: alt.Scale, y: alt.Y) -> alt.Chart:
+def _notes(rows: list[dict[str, Any]], x: alt.X, y: alt.Y) -> alt.Chart:
     return (
         alt.Chart(alt.Data(values=rows))
         .mark_text(align="left", dx=6, fontWeight="bold", color=ORANGE)
-        .encode(x=alt.X("start:T", scale=width), y=alt.Y("y:Q"), text="note:N")
+        .encode(x=x, y=alt.Y("y:Q"), text="note:N")
     )
 
 

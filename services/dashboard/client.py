@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -85,6 +86,15 @@ class Api:
         if answer.is_error:
             raise _problem(answer)
         return answer
+
+
+def path(*parts: str) -> str:
+    """The path of a thing by its names, which may hold anything.
+
+    >>> path("incidents", "../x y")
+    '/v1/incidents/..%2Fx%20y'
+    """
+    return "/".join(("/v1", *(quote(part, safe="") for part in parts)))
 
 
 def together(**calls: Callable[[], Any]) -> dict[str, Any]:

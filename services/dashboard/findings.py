@@ -41,7 +41,7 @@ def _bar(finding: Finding) -> str:
 
 def template_of(finding: Finding) -> str | None:
     """Its text, or its id where nobody knows that any more."""
-    return finding.get("template") or finding.get("text") or finding.get("template_id")
+    return finding["text"] or finding["template_id"]
 
 
 def in_words(finding: Finding) -> str:
@@ -53,8 +53,7 @@ def in_words(finding: Finding) -> str:
         case "missing":
             return f"missing, where {_times(expected)} is normal"
         case "order":
-            names = ("followed_by_template", "followed_by_text", "followed_by")
-            after = next((finding[name] for name in names if finding.get(name)), "another")
+            after = finding["followed_by_text"] or finding["followed_by"] or "another"
             return f"followed as never before by: {after}"
         case "silence":
             return f"no events, where {expected:,.0f} an hour are normal"

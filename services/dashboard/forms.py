@@ -14,10 +14,13 @@ Schema = Mapping[str, Any]
 def fields(params: Mapping[str, Mapping[str, Any]], sources: list[str]) -> dict[str, Any]:
     """A widget for each parameter; what they hold, by name. Call it within a form.
 
-    params: each with `value`, its default, and its JSON `schema`. sources: the choice for `source`.
+    params: each with `value`, its default, a `description` and a JSON `schema`. sources: the
+    choice for `source`.
     """
     return {
-        name: _field(name, param["value"], param.get("schema") or {}, sources)
+        name: _field(
+            name, param["value"], {**param["schema"], "description": param["description"]}, sources
+        )
         for name, param in params.items()
     }
 

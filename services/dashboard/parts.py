@@ -47,6 +47,11 @@ def facts(*of: object) -> None:
     show(f'<div class="facts">{told}</div>')
 
 
+def note(text: object) -> None:
+    """A remark in small letters; those of Streamlit are too pale to read for many."""
+    show(f'<p class="quiet">{escaped(text)}</p>')
+
+
 def severity(name: str) -> Html:
     """A severity by colour, shape and word."""
     return Html(f'<span class="badge {escape(name)}">{SHAPES.get(name, "")} {escape(name)}</span>')
@@ -144,13 +149,13 @@ def problem(error: ApiError) -> None:
     }.get(error.status)
     st.error(told or label(error.detail, most=1000), icon=":material/error:")
     if told and error.status:
-        st.caption(label(error.detail, most=1000))
+        note(error.detail)
     if error.request_id:
-        st.caption(f"The log of the API tells more under the request id {label(error.request_id)}.")
+        note(f"The log of the API tells more under the request id {error.request_id}.")
 
 
 def tell(message: str) -> None:
-    """Says something after the page is shown anew."""
+    """Says something, in Markdown, after the page is shown anew."""
     st.session_state["told"] = message
 
 
@@ -158,7 +163,7 @@ def told() -> None:
     """Shows what `tell` was given."""
     message = st.session_state.pop("told", None)
     if message:
-        st.success(label(message, most=1000), icon=":material/check:")
+        st.success(message, icon=":material/check:")
 
 
 def source_choice(names: Sequence[str], all_of_them: bool = False) -> str | None:

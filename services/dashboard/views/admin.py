@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import parts
-from services.dashboard.client import together
+from services.dashboard.client import path, together
 from services.dashboard.session import api
+from services.dashboard.text import label
 
 ROLES = ["viewer", "analyst", "admin"]
 ROLES_HELP = (
@@ -53,25 +54,25 @@ def _change(users: list[dict[str, Any]]) -> None:
     name = st.selectbox("User", list(by_name), key="user", bind="query-params")
     if name is None:
         return
-    user, path = by_name[name], f"/v1/users/{name}"
+    user, place = by_name[name], path("users", name)
     with st.form("change"):
         role = st.selectbox("Role", ROLES, ROLES.index(user["role"]), help=ROLES_HELP)
         is_active = st.checkbox("May log in", user["is_active"])
         unlock = user["is_locked"] and st.checkbox("Unlock: too many wrong passwords locked it")
         if st.form_submit_button("Change"):
             change = {"role": role, "is_active": is_active, "unlock": unlock or None}
-            api().patch(path, {key: value for key, value in change.items() if value is not None})
-            parts.tell(f"{name} is changed.")
+            api().patch(place, {key: value for key, value in change.items() if value is not None})
+            parts.tell(f"{label(name)} is changed.")
             st.rerun()
     with st.popover("Set a password"), st.form("reset", border=False, clear_on_submit=True):
         new = st.text_input("New password", type="password", autocomplete="new-password")
         if st.form_submit_button("Set it and end the logins"):
-            api().post(f"{path}/password", {"new": new})
-            parts.tell(f"{name} has another password and must log in again.")
+            api().post(f"{place}/password", {"new": new})
+            parts.tell(f"{label(name)} has another password and must log in again.")
             st.rerun()
     if st.button("End all logins of this user"):
-        api().delete(f"{path}/sessions")
-        parts.tell(f"{name} must log in again.")
+        api().delete(f"{place}/sessions")
+        parts.tell(f"{label(name)} must log in again.")
         st.rerun()
 
 
@@ -85,7 +86,7 @@ def _create() -> None:
         if st.form_submit_button("Make the user"):
             body = {"name": name, "email": email or None, "role": role, "password": password}
             api().post("/v1/users", body)
-            parts.tell(f"{name} may log in now.")
+            parts.tell(f"{label(name)} may log in now.")
             st.rerun()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import charts, findings, parts
-from services.dashboard.client import ApiError, together
+from services.dashboard.client import ApiError, path, together
 from services.dashboard.parts import Column, code, count, severity, state
 from services.dashboard.session import api, me
 from services.dashboard.text import escaped, label, visible
@@ -24,13 +24,13 @@ def show() -> None:
     if not incident_id:
         _list()
         return
-    path = f"/v1/incidents/{incident_id}"
+    place = path("incidents", incident_id)
     asked = api()
     told = together(
-        incident=lambda: asked.get(path),
-        anomalies=lambda: asked.get(f"{path}/anomalies", limit=100),
-        lines=lambda: asked.get(f"{path}/lines", context=CONTEXT),
-        similar=lambda: asked.get(f"{path}/similar"),
+        incident=lambda: asked.get(place),
+        anomalies=lambda: asked.get(f"{place}/anomalies", limit=100),
+        lines=lambda: asked.get(f"{place}/lines", context=CONTEXT),
+        similar=lambda: asked.get(f"{place}/similar"),
     )
     incident = told["incident"]
     _head(incident)
@@ -95,7 +95,7 @@ def _lines(told: dict[str, Any], incident: dict[str, Any]) -> None:
     if not told["items"]:
         parts.empty("No single line is to blame.", "It is their number that is odd.")
         return
-    st.caption("▶ marks the lines that the anomaly points at; the others stand around them.")
+    parts.note("▶ marks the lines that the anomaly points at; the others stand around them.")
     findings.passages(told, incident["explanation"])
 
 
@@ -114,7 +114,7 @@ def _history(incident: dict[str, Any]) -> None:
         chosen = st.selectbox(
             "Template", list(named), format_func=lambda key: visible(named[key], 80)
         )
-    told = api().get(f"/v1/templates/{chosen}/history")
+    told = api().get(path("templates", chosen, "history"))
     charts.bars_over_time(told["days"], "day", "events of the template by day", 140)
     parts.link("template", named[chosen], id=chosen)
 
@@ -162,7 +162,7 @@ def _judge(incident: dict[str, Any]) -> None:
         told = f"{said['author']}: {MEANINGS[said['verdict']]}{until}. {said['reason']}"
         parts.show(f"<p>{escaped(told)}</p>")
     if not me().may("judge"):
-        st.caption("An analyst may say whether it was real.")
+        parts.note("An analyst may say whether it was real.")
         return
     subject = {"incident_id": incident["incident_id"]}
     with st.container(horizontal=True):
@@ -176,7 +176,9 @@ def _judge(incident: dict[str, Any]) -> None:
         with st.popover("Resolve"), st.form("resolve", border=False):
             reason = st.text_input("What was done", max_chars=2000)
             if st.form_submit_button("It is over", type="primary") and reason:
-                api().post(f"/v1/incidents/{incident['incident_id']}/resolve", {"reason": reason})
+                api().post(
+                    path("incidents", incident["incident_id"], "resolve"), {"reason": reason}
+                )
                 parts.tell(
                     "The incident is resolved: what is alike and comes later is another one."
                 )
@@ -192,7 +194,7 @@ def _mute(subject: dict[str, str], verdict: str) -> None:
         parts.problem(error)
         return
     st.write(f"This would have hidden {label(hidden['told'])}.")
-    st.caption("What is muted is still recorded and counted.")
+    parts.note("What is muted is still recorded and counted.")
     until = None
     if verdict == "expected":
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(

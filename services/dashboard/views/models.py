@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import charts, forms, parts
-from services.dashboard.client import ApiError
+from services.dashboard.client import ApiError, path
 from services.dashboard.parts import Column, code, state
 from services.dashboard.session import api, me
 from services.dashboard.text import escaped
@@ -41,7 +41,7 @@ def show() -> None:
             if me().may("run"):
                 _retrain(list(models))
             else:
-                st.caption("An analyst may start a retrain.")
+                parts.note("An analyst may start a retrain.")
 
 
 def _versions(known: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ def _versions(known: dict[str, Any]) -> None:
 
 def _judged(known: dict[str, Any]) -> None:
     source = known["source"]
-    promotions = api().get(f"/v1/models/{source}/promotions", limit=VERDICTS)["items"]
+    promotions = api().get(path("models", source, "promotions"), limit=VERDICTS)["items"]
     st.subheader("What the gate said")
     if not promotions:
         parts.empty("The gate has judged nothing yet.", "It does so at the end of each retrain.")
@@ -105,7 +105,7 @@ def _verdict(promotion: dict[str, Any], is_open: bool) -> None:
 def _evaluation(source: str, versions: list[str]) -> None:
     st.subheader("How a version did on logs that it has not learnt")
     version = st.selectbox("Version", versions, key="version", bind="query-params", width=160)
-    found = api().get(f"/v1/models/{source}/{version}/evaluation")
+    found = api().get(path("models", source, version, "evaluation"))
     curves = found["curves"]
     if curves is None:
         parts.empty("This version was trained without curves.", "MLflow has its pictures.")
@@ -128,7 +128,7 @@ def _evaluation(source: str, versions: list[str]) -> None:
 def _curves(curves: dict[str, Any]) -> None:
     left, right = st.columns(2)
     with left:
-        st.caption("Windows by score; the dashed line is the threshold")
+        parts.note("Windows by score; the dashed line is the threshold")
         bins = list(pairwise(curves["edges"]))
         rows = [
             {"score": low, "score_end": high, "windows": windows, "truth": truth}
@@ -138,7 +138,7 @@ def _curves(curves: dict[str, Any]) -> None:
         ]
         charts.histogram(rows, curves["threshold"], "windows by score, normal and anomalous")
     with right:
-        st.caption("Precision against recall")
+        parts.note("Precision against recall")
         if not curves["recall"]:
             parts.empty("No window of this part is anomalous.", "Labels and feedback would tell.")
         else:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import parts
-from services.dashboard.client import ApiError
+from services.dashboard.client import ApiError, path
 from services.dashboard.parts import Column, code, state
 from services.dashboard.session import api, me
 from services.dashboard.text import escaped
@@ -23,25 +23,25 @@ def show() -> None:
         parts.link("models", "Models")
         return
     parts.heading(f"Run of {dag_id}")
-    _followed(f"/v1/runs/{dag_id}/{run_id}")
+    _followed(path("runs", dag_id, run_id))
 
 
 @st.fragment(run_every=EVERY_S)
-def _followed(path: str) -> None:
+def _followed(place: str) -> None:
     """Shown anew every few seconds, until the run has ended."""
-    if st.session_state.get("ended") == path:
+    if st.session_state.get("ended") == place:
         told = st.session_state["ended_as"]
     else:
         try:
-            told = api().get(path)
+            told = api().get(place)
         except ApiError as error:
             parts.problem(error)
             return
         if told["state"] in ENDED:
-            st.session_state["ended"], st.session_state["ended_as"] = path, told
+            st.session_state["ended"], st.session_state["ended_as"] = place, told
     _state(told)
     for question in told["waits_for"]:
-        _question(path, question)
+        _question(place, question)
 
 
 def _state(told: dict[str, Any]) -> None:
@@ -67,24 +67,24 @@ def _state(told: dict[str, Any]) -> None:
     st.link_button("Its page in Airflow", told["url"], icon=":material/open_in_new:")
 
 
-def _question(path: str, question: dict[str, Any]) -> None:
+def _question(place: str, question: dict[str, Any]) -> None:
     with st.container(border=True):
         parts.show(f"<p><strong>{escaped(question['subject'])}</strong></p>")
         if question["body"]:
             parts.show(str(code(question["body"])))
         if not me().may("run"):
-            st.caption("An analyst may answer.")
+            parts.note("An analyst may answer.")
             return
         with st.container(horizontal=True):
             for option in question["options"]:
                 key = f"{question['map_index']}{option}"
                 if st.button(parts.label(option), key=key):
-                    _answer(path, {"map_index": question["map_index"], "option": option})
+                    _answer(place, {"map_index": question["map_index"], "option": option})
 
 
-def _answer(path: str, body: dict[str, Any]) -> None:
+def _answer(place: str, body: dict[str, Any]) -> None:
     try:
-        api().post(f"{path}/answer", body)
+        api().post(f"{place}/answer", body)
     except ApiError as error:
         parts.problem(error)
         return

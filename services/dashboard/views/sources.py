@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import charts, parts
-from services.dashboard.client import together
+from services.dashboard.client import path, together
 from services.dashboard.parts import Column
 from services.dashboard.session import api
 
@@ -78,7 +78,7 @@ def _of_source(source: dict[str, Any]) -> None:
     week = {"from": (end - WEEK).isoformat(), "to": end.isoformat()}
     asked = api()
     told = together(
-        rates=lambda: asked.get(f"/v1/sources/{name}/rates", **week),
+        rates=lambda: asked.get(path("sources", name, "rates"), **week),
         new=lambda: asked.get(
             "/v1/templates", source=name, new_since=week["from"], sort="first_seen", limit=NEW
         ),
@@ -96,7 +96,7 @@ def _of_source(source: dict[str, Any]) -> None:
     _templates("Newest templates of these days", new, "None was new.")
     _templates("All templates", found["items"], "No template holds these words.")
     if found["next_cursor"]:
-        st.caption(f"The first {PAGE}: other words show others.")
+        parts.note(f"The first {PAGE}: other words show others.")
 
 
 def _templates(title: str, rows: list[dict[str, Any]], none: str) -> None:

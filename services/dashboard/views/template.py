@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import charts, findings, parts
-from services.dashboard.client import together
+from services.dashboard.client import path, together
 from services.dashboard.parts import code, count
 from services.dashboard.session import api
 
@@ -18,12 +18,12 @@ def show() -> None:
         parts.empty("No template is chosen.", "Choose one of a source.")
         parts.link("sources", "Sources and templates")
         return
-    path = f"/v1/templates/{template_id}"
+    place = path("templates", template_id)
     asked = api()
     told = together(
-        template=lambda: asked.get(path),
-        history=lambda: asked.get(f"{path}/history"),
-        example=lambda: asked.get(f"{path}/example"),
+        template=lambda: asked.get(place),
+        history=lambda: asked.get(f"{place}/history"),
+        example=lambda: asked.get(f"{place}/example"),
     )
     template = told["template"]
     parts.heading(template["name"] or template["text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,8 +11,8 @@ import streamlit as st
 
 from services.dashboard import charts, parts
 from services.dashboard.charts import Night
-from services.dashboard.client import together
-from services.dashboard.parts import count, severity, state
+from services.dashboard.client import path, together
+from services.dashboard.parts import SEVERITIES, count, severity, state
 from services.dashboard.session import api
 from services.dashboard.text import escaped
 
@@ -23,25 +24,24 @@ NOTES = {"not_scored": "▨ not scored", "partly": "▨ partly scored"}
 
 def show() -> None:
     asked = api()
-    since = datetime.now(UTC) - NIGHTS * DAY
-    known = together(
-        coverage=lambda: asked.get("/v1/coverage", **{"from": since.isoformat()}, limit=500),
-        pipeline=lambda: asked.get("/v1/pipeline"),
-    )
-    rows = known["coverage"]["items"]
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
-    ):
-        st.title("Tonight", width="content")
-        night = _night(rows)
-    if night is None:
-        parts.empty(
-            "No night has been scored yet.",
-            "Run `ingest_logs` and `score_nightly` in Airflow, or `make demo`.",
-        )
-    else:
-        _show_night(night, [row for row in rows if _day(row) == night])
-    _pipeline(known["pipeline"])
+    since = (datetime.now(UTC) - NIGHTS * DAY).isoformat()
+    with ThreadPoolExecutor(1) as pool:
+        # The slowest, and the last on the page.
+        pipeline = pool.submit(asked.get, "/v1/pipeline")
+        rows = asked.get("/v1/coverage", **{"from": since}, limit=500)["items"]
+        with st.container(
+            horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
+        ):
+            st.title("Tonight", width="content")
+            night = _night(rows)
+        if night is None:
+            parts.empty(
+                "No night has been scored yet.",
+                "Run `ingest_logs` and `score_nightly` in Airflow, or `make demo`.",
+            )
+        else:
+            _show_night(night, [row for row in rows if _day(row) == night])
+        _pipeline(pipeline.result())
 
 
 def _day(row: dict[str, Any]) -> str:
@@ -62,9 +62,11 @@ def _show_night(night: str, covered: list[dict[str, Any]]) -> None:
     end = start + DAY
     within = {"from": start.isoformat(), "to": end.isoformat()}
     sources = sorted({row["source"] for row in covered})
-    calls = {name: partial(asked.get, f"/v1/sources/{name}/rates", **within) for name in sources}
+    calls = {name: partial(asked.get, path("sources", name, "rates"), **within) for name in sources}
     told = together(incidents=partial(asked.get, "/v1/incidents", **within, limit=100), **calls)
-    incidents = told["incidents"]["items"]
+    incidents = [
+        {**each, "number": number} for number, each in enumerate(told["incidents"]["items"], 1)
+    ]
     notes = {row["source"]: NOTES.get(row["state"], "") for row in covered}
     nights = [
         Night(
@@ -75,11 +77,20 @@ def _show_night(night: str, covered: list[dict[str, Any]]) -> None:
         )
         for name in sources
     ]
+    _legend({each["severity"] for each in incidents})
     charts.timeline(nights, start, end)
     for row in covered:
         if row["state"] != "scored":
             st.warning(f"{row['source']}: {parts.label(row['reason'])}", icon=":material/warning:")
     _incidents(incidents, covered, told["incidents"]["next_cursor"] is not None)
+
+
+def _legend(there: set[str]) -> None:
+    parts.facts(
+        "The strip is darker in hours of more events.",
+        *(severity(name) for name in SEVERITIES if name in there),
+        "The numbers are those of the list." if there else "",
+    )
 
 
 def _incidents(
@@ -100,13 +111,14 @@ def _incidents(
             st.session_state["shown"] = len(incidents)
             st.rerun()
     elif are_more:
-        st.caption("Only the first 100 are shown.")
+        parts.note("Only the first 100 are shown.")
 
 
 def card(incident: dict[str, Any]) -> None:
     """An incident in a list, with a link to its page."""
     with st.container(border=True, gap="small"):
         parts.facts(
+            f"{incident['number']}." if "number" in incident else "",
             severity(incident["severity"]),
             state(incident["state"]),
             ", ".join(incident["sources"]),
@@ -130,7 +142,7 @@ def _pipeline(pipeline: dict[str, Any]) -> None:
     )
     if pipeline["components"] and not ailing:
         names = ", ".join(each["name"] for each in pipeline["components"] if each["is_healthy"])
-        st.caption(f"Well: {names}.")
+        parts.note(f"Well: {names}.")
 
 
 def _source(told: dict[str, Any]) -> tuple[object, ...]:

@@ -61,7 +61,7 @@ def _result(judged: dict[str, Any]) -> None:
     for each in judged["found"][:SHOWN]:
         _anomaly(each)
     if len(judged["found"]) > SHOWN:
-        st.caption(f"The {SHOWN} oddest of {judged['anomalies']:,}.")
+        parts.note(f"The {SHOWN} oddest of {judged['anomalies']:,}.")
     st.subheader("Templates")
     parts.table(
         "Templates",
@@ -94,5 +94,5 @@ def _anomaly(found: dict[str, Any]) -> None:
             f"score {found['score']:.2f}",
         )
         parts.show(f"<p>{escaped(found['reason'])}</p>")
-        findings.contributions(found["findings"])
+        findings.contributions(found["explanation"])
         findings.lines((e["line_number"], e["text"], True, ()) for e in found["lines"])
