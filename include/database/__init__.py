@@ -5,6 +5,8 @@ Where do I go to…
 - know what was ingested, and which parts of the lake are visible? `ledger.py`.
 - read or save templates? `catalogue.py`.
 - write or read anomalies? `anomalies.py`. Labels? `labels.py`. Data checks? `validations.py`.
+- list anomalies, incidents, sources or templates in pages? `browsing.py`, `incident_pages.py`,
+  `source_pages.py`, `template_pages.py`.
 - mute or confirm anomalies? `feedback.py`, and the functions of the migration `0011_feedback.py`.
 - change who may do what? The function of the migration `0013_roles.py`.
 - replace, resolve or claim incidents? `incidents.py`. Accept what lasts? `proposals.py`.
