@@ -29,25 +29,36 @@ from sqlalchemy import Connection, Engine
 
 from include.settings import Settings
 
-__all__ = ["Connection", "Engine", "engine", "is_reachable", "migrate"]
+__all__ = ["Connection", "Engine", "engine", "is_reachable", "migrate", "took_too_long"]
 
 SCHEMA = "loganalyzer"
 # Without logins: whoever may fill the tables, or read the views, is made a member. The owner of the
 # schema is the role that migrates.
 ROLES = ("loganalyzer_writer", "loganalyzer_analyst")
+QUERY_CANCELED = "57014"
 # Any number will do, as long as it is always this one.
 MIGRATION_LOCK = 5_364_001
 
 
-def engine(settings: Settings) -> Engine:
-    """The pool of connections to the project's database."""
-    return _engine(settings.database_url.get_secret_value())
+def engine(settings: Settings, longest_s: int = 0) -> Engine:
+    """The pool of connections to the project's database. longest_s: of a statement; 0 for no end.
+
+    A statement that takes longer raises what `took_too_long` knows.
+    """
+    return _engine(settings.database_url.get_secret_value(), longest_s)
 
 
 @lru_cache(maxsize=4)
-def _engine(url: str) -> Engine:
+def _engine(url: str, longest_s: int) -> Engine:
     # Days and hours in SQL are UTC, whatever zone the server or its host is set to.
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": "-c TimeZone=UTC"})
+    options = f"-c TimeZone=UTC -c statement_timeout={longest_s}s"
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
+
+
+def took_too_long(error: Exception) -> bool:
+    """Whether an error is that a statement was ended because of `longest_s`."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "pgcode", None) == QUERY_CANCELED
 
 
 def is_reachable(pool: Engine) -> bool:

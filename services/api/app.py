@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from include import database
+from include import tracking
 from include.workspace import Workspace, open_workspace
 from services.api import access, limits, problems
+from services.api.bodies import Bounded
 from services.api.fields import refuse_nul
 from services.api.observing import Observed, log_as_json
 from services.api.routes import (
@@ -53,6 +57,10 @@ ROUTERS = (
     sources.router,
     templates.router,
 )
+# Nobody waits for longer, and others wait for the database too.
+LONGEST_STATEMENT_S = 20
+# Their routes read, and bound, the bodies themselves.
+OWN_BODIES = frozenset({"/v1/score", "/v1/score/stream", "/v1/samples"})
 ABOUT = """\
 The anomalies of the night, the lines behind them, and what people say of them.
 
@@ -67,8 +75,10 @@ def create_app(workspace: Workspace | None = None) -> FastAPI:
     Raises TypeError where a route does not say who may use it.
     """
     if workspace is None:
-        workspace = open_workspace()
+        space = open_workspace()
+        workspace = replace(space, engine=database.engine(space.settings, LONGEST_STATEMENT_S))
         log_as_json()
+        tracking.answer_soon()
     app = FastAPI(
         title="LogAnalyzer",
         version="1",
@@ -82,6 +92,7 @@ def create_app(workspace: Workspace | None = None) -> FastAPI:
     )
     app.state.workspace = workspace
     app.state.limiter = limits.new_limiter()
+    app.add_middleware(Bounded, but=OWN_BODIES)
     app.add_middleware(Observed)
     problems.install(app)
     for router in ROUTERS:
@@ -111,9 +122,13 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             continue
         guard = access.guard_of(route)
         for method in route.methods:
-            told = document["paths"][route.path_format][method.lower()]["responses"]
-            if "422" in told:
-                told.update(_as_json(problems.responses(422)))
+            operation = document["paths"][route.path_format][method.lower()]
+            told = operation["responses"]
+            told.update(
+                _as_json(problems.responses(422))
+            )  # of an address with a NUL, if nothing else
+            if "requestBody" in operation:
+                told.update(_as_json(problems.responses(400, 413)))
             if guard is not access.anybody:
                 told.update(_as_json(problems.responses(401, 403)))
     app.openapi_schema = document

@@ -1,4 +1,4 @@
-"""Bodies that routes read themselves, since they are logs: bounded, whatever a header says."""
+"""Bodies of requests: all are bounded, and those that are logs are read by their routes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,45 @@ from typing import BinaryIO, cast
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api import problems
 from services.api.problems import Problem
 
 # So much of a body waits in memory before it goes to a file.
 HELD_BYTES = 2**20
+# Of what the framework reads as a whole: no form and no question of people is longer.
+LARGEST_BYTES = 2**20
+
+
+class Bounded:
+    """Around an app: bodies of JSON and of forms end where they are too long.
+
+    Routes that read a body themselves bound it themselves.
+    """
+
+    def __init__(self, app: ASGIApp, but: frozenset[str]) -> None:
+        self.app, self.but = app, but
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self.but:
+            await self.app(scope, receive, send)
+            return
+        length = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal length
+            message = await receive()
+            length += len(message.get("body", b""))
+            # What is told to have left is not answered, and the rest is not read.
+            return message if length <= LARGEST_BYTES else {"type": "http.disconnect"}
+
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if told.isdigit() and int(told) > LARGEST_BYTES:
+            problem = Problem(413, f"the body is longer than {LARGEST_BYTES:,} bytes")
+            await problems.answer(Request(scope), problem)(scope, receive, send)
+            return
+        await self.app(scope, receive_bounded, send)
 
 
 def media_type(request: Request) -> str:

@@ -122,6 +122,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        if database.took_too_long(error):
+            told = "the database took too long for this: ask for less, as for a shorter period"
+            return answer(request, Problem(503, told))
         log.exception("unexpected", exc_info=error, request_id=request.state.request_id)
         told = "something failed here; the log tells more under the request id"
         return answer(request, Problem(500, told))

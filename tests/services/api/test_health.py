@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import sqlalchemy as sa
+from fastapi import Depends
 from fastapi.testclient import TestClient
 
+from include import database
 from include.workspace import Workspace
+from services.api.access import anybody
 from services.api.app import create_app
 from tests.services.api.conftest import Login
 
@@ -41,3 +44,17 @@ def test_an_answer_names_its_request(client: TestClient) -> None:
     forged = client.get("/nothing", headers={"X-Request-ID": "a\tb"})
     assert forged.json()["request_id"] == forged.headers["x-request-id"] != "a\tb"
     assert forged.json()["status"] == forged.status_code == 404
+
+
+def test_a_statement_without_end_is_ended_and_told(space: Workspace) -> None:
+    short = replace(space, engine=database.engine(space.settings, longest_s=1))
+    app = create_app(short)
+
+    @app.get("/slow", dependencies=[Depends(anybody)])
+    def slow() -> None:
+        with short.engine.connect() as conn:
+            conn.execute(sa.text("SELECT pg_sleep(30)"))
+
+    answer = TestClient(app, raise_server_exceptions=False).get("/slow")
+    assert answer.status_code == 503
+    assert "ask for less" in answer.json()["detail"]
