@@ -28,11 +28,17 @@ class Person:
 
 def api() -> Api:
     """The API in the name of whoever looks at this page."""
-    return Api(client.connections(), secret(), st.context.ip_address)
+    return Api(client.connections(), secret(), address())
 
 
 def secret() -> str | None:
+    """Of the login that their browser sends."""
     return st.context.cookies.get(COOKIE)
+
+
+def address() -> str | None:
+    """Where their browser is; unknown on the same machine."""
+    return st.context.ip_address
 
 
 def person() -> Person:

@@ -46,11 +46,10 @@ PAGES = {
     "admin": "/admin",
     "audit": "/audit",
 }
+# What `docs/dashboard.md` shows of these; two more are taken with something to see on them.
+SHOWN = {"tonight", "incident", "sources", "models", "admin"}
 # Streamlit asks for these below the address of each page before it asks at the root.
 PROBES = re.compile(r"/[a-z-]+/_stcore/(health|host-config)$")
-# What axe finds serious in Streamlit's own elements, which we cannot change: rule, selector, and
-# what it is.
-OF_STREAMLIT: dict[tuple[str, str], str] = {}
 NAME = "hostile"
 SOURCE_FILE = f"""
 name: {NAME}
@@ -228,17 +227,13 @@ def settle(page: Page) -> None:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe finds serious or worse, but for what is Streamlit's own."""
+    """What axe finds serious or worse; of Streamlit's own elements nothing has to be left out."""
     found = Axe().run(page).response["violations"]
     return [
         f"{rule['id']}: {node['target']} {node['html'][:300]}"
         for rule in found
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
-        if not any(
-            rule["id"] == known and selector in f"{node['target']} {node['html']}"
-            for known, selector in OF_STREAMLIT
-        )
     ]
 
 
@@ -261,7 +256,7 @@ def test_every_page_shows_itself_without_errors_and_faults(
         go(page, site.address(name))
         assert faults(page) == []
         assert page.get_by_test_id("stAlertContentError").count() == 0
-        if scheme == "light":
+        if scheme == "light" and name in SHOWN:
             keep(page, name)
 
 
@@ -277,7 +272,6 @@ def test_who_signs_in_comes_back_to_the_page_and_can_sign_out(browser: Browser, 
     with watched(browser, site, is_signed_in=False) as (page, _):
         go(page, f"{site.url}/sources?source=storage")
         assert faults(page) == []
-        keep(page, "sign-in")
         page.get_by_role("link", name="Sign in").click()
         page.get_by_label("Name").fill(FIRST_USER)
         page.get_by_label("Password").fill(site.password)
