@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from include import database
 from include.tracking import MlflowException
 from services.airflow_api import AirflowAway, AirflowError
 
