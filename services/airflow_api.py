@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -69,11 +70,17 @@ class _Login(httpx.Auth):
         self._token = answer.json()["access_token"]
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for all: to make it takes longer than to ask."""
+    return httpx.Client()
+
+
 def health(url: str, seconds: float) -> dict[str, Any]:
     """What Airflow says of its components, to anybody. Raises AirflowAway where it says nothing
     within so many seconds."""
     try:
-        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=seconds)
+        answer = _client().get(f"{url}/api/v2/monitor/health", timeout=seconds)
         found: dict[str, Any] = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise AirflowAway(f"{url} does not answer: {error}") from error

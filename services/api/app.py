@@ -9,8 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from include import database
-from include import tracking
+from include import database, tracking
 from include.workspace import Workspace, open_workspace
 from services.api import access, limits, problems
 from services.api.bodies import Bounded

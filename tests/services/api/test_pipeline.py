@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from include import tracking
 from include.database import coverage, monitoring
 from include.database.monitoring import Measurement
 from include.workspace import Workspace, open_workspace
@@ -76,3 +78,25 @@ def test_where_airflow_is_away_the_rest_is_told(space: Workspace, login: Login) 
     airflow = found["components"][1]
     assert (airflow["name"], airflow["is_healthy"]) == ("airflow", False)
     assert "does not answer" in airflow["reason"]
+
+
+def test_where_mlflow_is_away_that_is_told_soon(
+    space: Workspace, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "1")  # as it was, once the test is over
+    tracking.answer_soon()
+    nowhere = {"airflow_url": "", "mlflow_tracking_uri": "http://127.0.0.1:1"}
+    settings = space.settings.model_copy(update=nowhere)
+    caller = TestClient(create_app(replace(space, settings=settings)))
+    headers = dict(login().headers)
+    begun = time.monotonic()
+    found = caller.get("/v1/pipeline", headers=headers).json()
+    assert (found["components"][0]["name"], found["components"][0]["is_healthy"]) == (
+        "mlflow",
+        False,
+    )
+    assert [each["source"] for each in found["sources"]] == ["piped"]
+    answer = caller.get("/v1/models", headers=headers)
+    assert (answer.status_code, "MLflow" in answer.json()["detail"]) == (503, True)
+    assert time.monotonic() - begun < 30
