@@ -11,7 +11,7 @@ from services.dashboard import charts, forms, parts
 from services.dashboard.client import ApiError, path
 from services.dashboard.parts import Column, code, state
 from services.dashboard.session import api, me
-from services.dashboard.text import escaped
+from services.dashboard.text import escaped, label
 
 DAG = "train_detectors"
 RUNS, VERDICTS = 8, 20
@@ -78,7 +78,7 @@ def _judged(known: dict[str, Any]) -> None:
 def _verdict(promotion: dict[str, Any], is_open: bool) -> None:
     version, outcome = promotion["version"], promotion["outcome"].replace("_", " ")
     title = f"Version {version}, {promotion['family']}: {outcome}, "
-    with st.expander(parts.label(title + parts.moment(promotion["decided_at"])), is_open):
+    with st.expander(label(title + parts.moment(promotion["decided_at"])), is_open):
         parts.show(f"<p>{escaped(promotion['reason'])}</p>")
         parts.facts(
             f"policy {promotion['policy']}",

@@ -10,7 +10,7 @@ from services.dashboard import parts
 from services.dashboard.client import ApiError, path
 from services.dashboard.parts import Column, code, state
 from services.dashboard.session import api, me
-from services.dashboard.text import escaped
+from services.dashboard.text import escaped, label
 
 EVERY_S = 3.0
 ENDED = {"success", "failed"}
@@ -53,7 +53,7 @@ def _state(told: dict[str, Any]) -> None:
         told["note"] or "",
     )
     if told["failed_tasks"]:
-        st.error("Failed: " + parts.label(", ".join(told["failed_tasks"])))
+        st.error("Failed: " + label(", ".join(told["failed_tasks"])))
     parts.table(
         "Tasks",
         ["Tasks that are", Column("How many", True)],
@@ -78,7 +78,7 @@ def _question(place: str, question: dict[str, Any]) -> None:
         with st.container(horizontal=True):
             for option in question["options"]:
                 key = f"{question['map_index']}{option}"
-                if st.button(parts.label(option), key=key):
+                if st.button(label(option), key=key):
                     _answer(place, {"map_index": question["map_index"], "option": option})
 
 

@@ -14,7 +14,7 @@ from services.dashboard.charts import Night
 from services.dashboard.client import path, together
 from services.dashboard.parts import SEVERITIES, count, severity, state
 from services.dashboard.session import api
-from services.dashboard.text import escaped
+from services.dashboard.text import escaped, label
 
 DAY = timedelta(days=1)
 NIGHTS = 60
@@ -81,7 +81,7 @@ def _show_night(night: str, covered: list[dict[str, Any]]) -> None:
     charts.timeline(nights, start, end)
     for row in covered:
         if row["state"] != "scored":
-            st.warning(f"{row['source']}: {parts.label(row['reason'])}", icon=":material/warning:")
+            st.warning(f"{row['source']}: {label(row['reason'])}", icon=":material/warning:")
     _incidents(incidents, covered, told["incidents"]["next_cursor"] is not None)
 
 
@@ -133,7 +133,7 @@ def _pipeline(pipeline: dict[str, Any]) -> None:
     st.subheader("State of the pipeline")
     ailing = [each for each in pipeline["components"] if each["is_healthy"] is False]
     for each in ailing:
-        told = parts.label(f"{each['name']} is not well: {each['reason']}")
+        told = label(f"{each['name']} is not well: {each['reason']}")
         st.error(told, icon=":material/error:")
     parts.table(
         "State of the pipeline",
