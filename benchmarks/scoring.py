@@ -59,14 +59,14 @@ def main() -> None:
     parser.add_argument("--rows-by-orm", type=int, default=5_000)
     options = parser.parse_args()
     text = gzip.decompress((options.data / "hdfs" / "HDFS_2pct.log.gz").read_bytes())
-    with _stores():
+    with stores():
         writing = _writing(options.rows, options.rows_by_orm)
-        _ingest(text, range(1))
+        ingest(text, range(1))
         scored = {name: _by(name) for name in options.families.split(",")}
-        _crown("novelty")
+        crown("novelty")
         there = 1
         for copies in map(int, options.copies.split(",")):
-            _ingest(text, range(there, copies))
+            ingest(text, range(there, copies))
             there = copies
             scored[f"novelty, {copies} copies"] = _in_process()
     print("\nHDFS_2pct as one night, from Parquet to committed rows")
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 @contextmanager
-def _stores() -> Iterator[None]:
+def stores() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="loganalyzer-") as folder:
         stack = Stack(Path(folder) / "stack")
         sources = Path(folder) / "sources"
@@ -92,7 +92,7 @@ def _stores() -> Iterator[None]:
             stack.down()
 
 
-def _ingest(text: bytes, copies: range) -> None:
+def ingest(text: bytes, copies: range) -> None:
     """Copies of the log, each an object of its own; the first is the log as it is."""
     from include.ingest import pipeline
     from include.workspace import open_workspace
@@ -110,11 +110,11 @@ def _ingest(text: bytes, copies: range) -> None:
 
 
 def _by(family: str) -> dict[str, Any]:
-    _crown(family)
+    crown(family)
     return _in_process()
 
 
-def _crown(family: str) -> None:
+def crown(family: str) -> None:
     """Train a family with its defaults on the first copy, and make it the champion."""
     from include import tracking
     from include.training import candidates, data, gate, studies

@@ -3,6 +3,8 @@
 A secret comes in the header `Authorization: Bearer …` (the API tokens of programs, and sessions)
 or in the cookie of a login. A role gives permissions; a token has those of them that are among its
 scopes. Each route names one guard: `needs(…)`, `signed_in`, `in_session` or `anybody`.
+
+What waits for nothing is `async`: all else costs each request the way to a thread and back.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Caller:
     actor: Actor
 
 
-def workspace_of(request: Request) -> Workspace:
+async def workspace_of(request: Request) -> Workspace:
     space: Workspace = request.app.state.workspace
     return space
 
@@ -108,7 +110,7 @@ def _identified(
 
 def is_from_own_page(request: Request) -> bool:
     """Whether it was one of our pages that made a browser send this."""
-    settings = workspace_of(request).settings
+    settings = request.app.state.workspace.settings
     ours = {origin_of(settings.api_url), origin_of(str(request.base_url))}
     return request.headers.get("origin") in ours - {""}
 
@@ -128,7 +130,7 @@ Identified = Annotated[Caller, Depends(_identified)]
 def needs(permission: Permission) -> Callable[..., Caller]:
     """A guard: the caller, who has a permission. Problem 401 or 403 otherwise."""
 
-    def guard(caller: Identified) -> Caller:
+    async def guard(caller: Identified) -> Caller:
         if permission not in caller.permissions:
             raise Problem(403, f"this needs the permission {permission.value!r}: {_has(caller)}")
         return caller
@@ -143,19 +145,19 @@ def _has(caller: Caller) -> str:
     return f"your {what} gives {has}"
 
 
-def signed_in(caller: Identified) -> Caller:
+async def signed_in(caller: Identified) -> Caller:
     """A guard: the caller, whatever they may do."""
     return caller
 
 
-def in_session(caller: Identified) -> Caller:
+async def in_session(caller: Identified) -> Caller:
     """A guard: the caller, a person who has logged in: a token does not change its own account."""
     if caller.identity.token_id is not None:
         raise Problem(403, "this needs a login: a token may not do it")
     return caller
 
 
-def anybody() -> None:
+async def anybody() -> None:
     """A guard that lets everybody pass."""
 
 

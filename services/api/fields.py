@@ -26,7 +26,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("is no time of the years 1 to 9999 in UTC") from error
 
 
-def refuse_nul(request: Request) -> None:
+async def refuse_nul(request: Request) -> None:
     """No address holds one. Raises Problem 422."""
     if "%00" in request.url.query or "\0" in request.url.path:
         raise Problem(422, "the address holds a NUL character, which nothing here is named with")
