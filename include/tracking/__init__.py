@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import mlflow
 import numpy as np
@@ -163,7 +164,11 @@ def champion_at_hand(client: MlflowClient, source: str) -> RegisteredModel | Non
     """The same, for a process that asks often: a version is loaded once."""
     name = model_name(source)
     version = _aliased(client, name, CHAMPION)
-    return None if version is None else _kept(client.tracking_uri, name, version)
+    with LOADING:  # not by each of those who ask at once
+        return None if version is None else _kept(client.tracking_uri, name, version)
+
+
+LOADING = Lock()
 
 
 @lru_cache(maxsize=16)

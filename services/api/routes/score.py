@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Annotated, Any, BinaryIO, Literal
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
@@ -194,6 +195,8 @@ BODY: dict[str, Any] = {
         },
     }
 }
+# More would only keep each other waiting, and all who read meanwhile.
+JUDGED_AT_ONCE = CapacityLimiter(2)
 NDJSON: dict[str, Any] = {
     "description": "Lines of JSON; the last is a summary or an error",
     "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
@@ -209,8 +212,12 @@ STREAM_BODY: dict[str, Any] = {
     responses=responses(400, 404, 413, 415, 429, 503),
     openapi_extra=BODY,
 )
-def score(_: Scorer, space: Space, sent: Annotated[Sent, Depends(_sent)]) -> Scored:
+async def score(_: Scorer, space: Space, sent: Annotated[Sent, Depends(_sent)]) -> Scored:
     """Judge lines now, by the champion of their source: at most 5 MB and 50,000 of them."""
+    return await to_thread.run_sync(_scored, space, sent, limiter=JUDGED_AT_ONCE)
+
+
+def _scored(space: Workspace, sent: Sent) -> Scored:
     with as_problems():
         log = posted.held(_log_of(space, sent))
         *found, summary = posted.judge(space, log)
