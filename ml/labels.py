@@ -4,9 +4,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.model import CONTAMINATION
 from ml.windows import Windows
 
 Bools = npt.NDArray[np.bool_]
+
+
+# What nobody has spoken of is fewer then than what would be taken to be anomalous.
+LEAST_LOOKED_AT = 1 - CONTAMINATION
 
 
 def anomalous_windows(windows: Windows, labels: pl.DataFrame) -> Bools:
@@ -17,11 +22,23 @@ def anomalous_windows(windows: Windows, labels: pl.DataFrame) -> Bools:
     event with starts_at <= event_time < ends_at, one with both of where both hold. Windows that
     no label speaks of count as normal; so do those that labels call normal.
     """
-    anomalous = labels.filter("is_anomalous")
-    by_key = anomalous.filter(pl.col("starts_at").is_null())
+    return _spoken_of(windows, labels.filter("is_anomalous"))
+
+
+def are_looked_at(windows: Windows, labels: pl.DataFrame) -> bool:
+    """Whether people have looked through the windows: they have found an anomaly there, or their
+    labels, see `anomalous_windows`, speak of nearly all of them."""
+    if anomalous_windows(windows, labels).any():
+        return True
+    return bool(len(windows) and _spoken_of(windows, labels).mean() >= LEAST_LOOKED_AT)
+
+
+def _spoken_of(windows: Windows, labels: pl.DataFrame) -> Bools:
+    """Which windows a label speaks of, whatever it says, shape (n,)."""
+    by_key = labels.filter(pl.col("starts_at").is_null())
     found = windows.spans["session_key"].is_in(by_key["session_key"].drop_nulls().implode())
     result = found.fill_null(False).to_numpy().copy()
-    timed = anomalous.filter(pl.col("starts_at").is_not_null())
+    timed = labels.filter(pl.col("starts_at").is_not_null())
     if len(timed):
         result[_rows_in_intervals(windows, timed)] = True
     return result

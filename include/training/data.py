@@ -26,7 +26,7 @@ from include.lake.events import windows_within
 from include.sources import LogSource
 from include.training.jobs import Prepared, Request
 from include.workspace import Workspace
-from ml.labels import anomalous_windows
+from ml.labels import anomalous_windows, are_looked_at
 from ml.model import LEAST_WINDOWS
 from ml.splits import TimeSplit, TooFewWindows, split_at, split_by_share
 from ml.tuning import Exam, folds, marked
@@ -87,11 +87,13 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
     windows = windows_within(workspace, source, start, end, known_until)
     _refuse_stale(source, windows, start, end)
     with workspace.engine.connect() as conn:
-        is_anomalous = anomalous_windows(windows, labels.labels_of(conn, source.name))
+        known = labels.labels_of(conn, source.name)
         version = catalogue.catalogue_version(conn, source.name)
         etags = ledger.etags_of(conn, source.name, set(windows.events["object_key"].unique()))
+    is_anomalous = anomalous_windows(windows, known)
+    has_labels = are_looked_at(windows, known)
     cut = _cut(workspace, source.name, windows)
-    fingerprint = _fingerprint(source, windows, is_anomalous, cut)
+    fingerprint = _fingerprint(source, windows, is_anomalous, cut, has_labels=has_labels)
     about = {
         "source": source.name,
         "period_start": start.isoformat(),
@@ -113,7 +115,7 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
         request=request,
         fingerprint=fingerprint,
         cut=cut.isoformat(),
-        has_labels=bool(is_anomalous.any()),
+        has_labels=has_labels,
     )
 
 
@@ -224,9 +226,12 @@ def _cut(workspace: Workspace, source: str, windows: Windows) -> datetime:
     return cut
 
 
-def _fingerprint(source: LogSource, windows: Windows, known: Bools, cut: datetime) -> str:
+def _fingerprint(
+    source: LogSource, windows: Windows, known: Bools, cut: datetime, *, has_labels: bool
+) -> str:
     """The same for the same windows, events, labels and cut, whatever the run."""
-    digest = sha256(json.dumps([source.windowing.model_dump_json(), cut.isoformat()]).encode())
+    told = [source.windowing.model_dump_json(), cut.isoformat(), has_labels]
+    digest = sha256(json.dumps(told).encode())
     for part in (windows.spans["window_id"], windows.events["template_id"]):
         digest.update(part.hash(seed=0).to_numpy().tobytes())
     digest.update(windows.offsets.tobytes() + known.tobytes())

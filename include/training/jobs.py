@@ -33,7 +33,7 @@ class Prepared(TypedDict):
     """The request with the data that answers it: its fingerprint, and where it is cut. Tuning and
     training see what ends before; the gate judges what starts from there.
 
-    has_labels: whether people have found any anomaly in it.
+    has_labels: whether people have looked through it, see `ml.labels.are_looked_at`.
     """
 
     request: Request

@@ -86,6 +86,7 @@ def _sample_demo() -> None:
     run_dag("ingest_logs", {"source": SAMPLE_SOURCE})
     end = datetime.combine(night, datetime.min.time(), UTC)
     start_of_period = end - (DAYS - 1) * DAY
+    _tell_what_is_known(space, start_of_period, end)
     run_id = run_dag(
         "train_detectors",
         {
@@ -101,6 +102,16 @@ def _sample_demo() -> None:
     _show(rows, f"in the night of {night}")
     _compare(simulation, rows)
     print_addresses(state)
+
+
+def _tell_what_is_known(space: Workspace, start: datetime, end: datetime) -> None:
+    """That the days before the last are normal: so they were made."""
+    from include.database import labels
+
+    known = labels.LabelRow(None, start, end, is_anomalous=False)
+    with space.engine.begin() as conn:
+        labels.import_labels(conn, SAMPLE_SOURCE, [known], "demo", "incidents come on the last day")
+    console.print(f"  labelled as normal: {start:%Y-%m-%d} to {end:%Y-%m-%d}", highlight=False)
 
 
 def _own_demo(logs: Path, line_format: str | None, name: str | None) -> None:

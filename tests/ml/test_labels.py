@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ml.labels import anomalous_windows
+from ml.labels import anomalous_windows, are_looked_at
 
 TIME = pl.Datetime("us", "UTC")
 SCHEMA = {"session_key": pl.String, "starts_at": TIME, "ends_at": TIME, "is_anomalous": pl.Boolean}
@@ -69,3 +69,23 @@ def test_windows_without_a_session_key_are_labelled_by_intervals_alone(make_wind
 def test_no_windows_have_no_labels(make_windows: Any) -> None:
     labels = pl.DataFrame([("s00000", None, None, True)], schema=SCHEMA, orient="row")
     assert anomalous_windows(make_windows([]), labels).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_looked_at"),
+    [
+        pytest.param([], False, id="nobody has said anything"),
+        pytest.param([("s00001", True)], True, id="somebody has found an anomaly"),
+        pytest.param([("s99999", True)], False, id="found elsewhere"),
+        pytest.param([("s00001", False)], False, id="one of many is called normal"),
+        pytest.param([(None, False)], True, id="the period is called normal"),
+    ],
+)
+def test_whether_windows_are_looked_at(
+    labels: list[tuple[str | None, bool]], is_looked_at: bool, make_windows: Any
+) -> None:
+    windows = make_windows([["a", "b"]] * 60)
+    span = (windows.spans["starts_at"][0], windows.spans["starts_at"][59])
+    rows = [(key, *((None, None) if key else span), is_bad) for key, is_bad in labels]
+    known = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    assert are_looked_at(windows, known) == is_looked_at
