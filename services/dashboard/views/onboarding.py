@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -103,7 +104,7 @@ def _events(sample: dict[str, Any]) -> None:
         [
             (
                 each["line_number"],
-                each["event_time"],
+                f"{datetime.fromisoformat(each['event_time']):%Y-%m-%d %H:%M:%S}",
                 each["severity"],
                 each["component"],
                 each["session_key"],
