@@ -21,6 +21,7 @@ PROGRAMS: list[tuple[str, list[str]]] = [
     ("tuning", ["--tasks", "unlabelled", "--families", QUICK_FAMILIES, "--side-by-side", "0"]),
     ("nights", []),
     ("scoring", ["--copies", "4,16,44"]),
+    ("api", []),
     ("rates", []),
     ("template_accuracy", []),
     ("templates", ["--lines", "1000000", "--scale-lines", "5000000", "--rounds", "1"]),
