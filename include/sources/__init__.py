@@ -11,8 +11,9 @@ A source is a YAML file. Where do I go to…
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -215,6 +216,18 @@ def load_sources(folders: Iterable[Path]) -> dict[str, LogSource]:
             paths[source.name] = path
             sources[source.name] = source
     return dict(sorted(sources.items()))
+
+
+def sources_at_hand(folders: Sequence[Path]) -> dict[str, LogSource]:
+    """The same, for a process that asks often: files are read again where one has changed, come or
+    gone. Raises InvalidSource."""
+    files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    return _kept(tuple(folders), tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@lru_cache(maxsize=4)
+def _kept(folders: tuple[Path, ...], files: tuple[tuple[Path, int], ...]) -> dict[str, LogSource]:
+    return load_sources(folders)
 
 
 def load_source(path: Path) -> LogSource:

@@ -10,11 +10,12 @@ What waits for nothing is `async`: all else costs each request the way to a thre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
@@ -22,8 +23,11 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from include.database import accounts
 from include.database.accounts import Identity
 from include.database.audit import NOBODY, Actor, Origin
+from include.sources import InvalidSource, sources_at_hand
 from include.workspace import Workspace
 from services.api.problems import Problem
+
+log = structlog.get_logger()
 
 COOKIE = "loganalyzer_session"
 DASHBOARD_AGENT = "loganalyzer-dashboard"
@@ -61,8 +65,15 @@ class Caller:
 
 
 async def workspace_of(request: Request) -> Workspace:
+    """The workspace with the log sources of the start, and those whose files have come or changed
+    since. A file that cannot be read must not end all logins: the log tells of it."""
     space: Workspace = request.app.state.workspace
-    return space
+    try:
+        now = sources_at_hand(space.settings.source_folders)
+        return replace(space, sources={**space.sources, **now})
+    except InvalidSource as error:
+        log.error("the log sources are those of the start", because=str(error))
+        return space
 
 
 Space = Annotated[Workspace, Depends(workspace_of)]

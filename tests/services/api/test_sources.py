@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -188,3 +189,17 @@ def test_monitoring_tells_what_is_past_its_bound(
     ]
     first = reader.get("/v1/monitoring", params={"source": source, "to": MONDAY + DAY}).json()
     assert first["items"] == found[2:]
+
+
+def test_a_source_whose_file_has_come_since_the_start_is_known_unless_it_cannot_be_read(
+    login: Login, tmp_path: Path
+) -> None:
+    def names() -> set[str]:
+        return {each["source"] for each in login().get("/v1/sources").json()["items"]}
+
+    assert "newcomer" not in names()
+    path = tmp_path / "newcomer.yaml"
+    path.write_text("{name: newcomer, format: log4j, windowing: {kind: time, size: 5m, step: 5m}}")
+    assert "newcomer" in names()
+    path.write_text("{name: newcomer, format: none}")
+    assert "newcomer" not in names()  # as at the start
