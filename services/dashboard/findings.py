@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import streamlit as st
@@ -61,6 +62,9 @@ def in_words(finding: Finding) -> str:
             odd = finding["value"]
             usual = f"{odd['low']:,.6g} to {odd['high']:,.6g}"
             return f"the number {odd['number']:,.6g} is out of its range, {usual}; {_times(found)}"
+        case "late" if finding.get("value"):
+            waited, usual = (_clock(finding["value"][name]) for name in ("number", "high"))
+            return f"came {waited} after the event before it, where at most {usual} is normal"
         case "habit" if finding.get("habit"):
             who = finding["habit"]
             past = f"{who['seen']:,} of {who['windows']:,} windows before"
@@ -73,6 +77,11 @@ def in_words(finding: Finding) -> str:
             return f"{kind} than normal: {_times(found)}, where {_times(expected)} is normal"
 
 
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return f"{timedelta(seconds=round(seconds))} h"
+
+
 def _times(count: float | None) -> str:
     return "once" if count == 1 else f"{count or 0:,.0f} times"
 
@@ -82,7 +91,7 @@ def odd_numbers(text: str, template_id: str | None, findings: Iterable[Finding])
     odd = {
         f"{each['value']['number']:.15g}"
         for each in findings
-        if each.get("value") and each.get("template_id") == template_id
+        if each["kind"] == "value" and each.get("template_id") == template_id
     }
     numbers = re.finditer(r"(?<![\w.])-?\d+(?:\.\d+)?", text)
     return [each.span() for each in numbers if f"{float(each[0]):.15g}" in odd]
