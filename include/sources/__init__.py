@@ -239,10 +239,14 @@ def read_source(text: str, called: str) -> LogSource:
     """The source that a YAML text describes. Raises InvalidSource, which calls the text so and
     names line and field of each fault."""
     try:
+        # A few aliases of aliases stand for more than fits into memory.
+        if any(isinstance(each, yaml.AliasToken) for each in yaml.scan(text, yaml.SafeLoader)):
+            raise ValueError("aliases (*) are not read: write out what they stand for")
         return LogSource.model_validate(yaml.safe_load(text))
     except ValidationError as error:
+        document = yaml.compose(text, yaml.SafeLoader)
         faults = [
-            f"{called}: line {_line_of(text, fault['loc'])}: "
+            f"{called}: line {_line_of(document, fault['loc'])}: "
             f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
             for fault in error.errors()
         ]
@@ -252,10 +256,10 @@ def read_source(text: str, called: str) -> LogSource:
         raise InvalidSource(f"{called}: not valid YAML: {error}") from error
 
 
-def _line_of(text: str, place: tuple[int | str, ...]) -> int:
+def _line_of(node: yaml.Node | None, place: tuple[int | str, ...]) -> int:
     """The line of the innermost field of a place that is there; a place also names the kind that a
     field was taken for."""
-    node, line = yaml.compose(text, yaml.SafeLoader), 1
+    line = 1
     for part in place:
         inside = _inside(node, part)
         if inside is not None:
@@ -270,7 +274,8 @@ def _inside(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, int] | 
             ((value, key.start_mark.line + 1) for key, value in node.value if key.value == part),
             None,
         )
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+    # A place may count what the name of a kind stands for: more than there are.
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         item = node.value[part]
         return item, item.start_mark.line + 1
     return None

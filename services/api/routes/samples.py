@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -109,7 +110,7 @@ async def _of_form(parser: MultiPartParser) -> Sample:
         return Sample(
             await file.read(),
             source_name(Path(file.filename or UNNAMED)),
-            read_source(source, "source") if source else None,
+            await run_in_threadpool(read_source, source, "source") if source else None,
         )
 
 

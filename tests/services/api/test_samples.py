@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -89,6 +90,19 @@ def test_the_proposal_can_be_sent_again_as_it_is_or_edited(viewer: TestClient) -
         (EDITED.format(size="5m") + f"masks: ['{'(' * 5000}']\n", "line 7: masks: "),
         (EDITED.format(size="5m") + "masks: ['(a{9999}){9999}']\n", "cannot be used"),
         (EDITED.format(size="5m") + "masks: ['a*']\n", "matches an empty text"),
+        (
+            EDITED.format(size="5m") + "redact: [secret, {name: q, pattern: '('}]\n",
+            r"line 7: redact\.4\.pattern: ",
+        ),
+        (f"name: [{'1,' * 3000}]\nmasks: [{'1,' * 3000}]\n", r"line 2: masks\.2999: "),
+        (
+            "a: &a {k: v, l: w}\n"
+            + "".join(
+                f"{here}: &{here} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n"
+                for before, here in pairwise("abcdefghijkl")
+            ),
+            "aliases",
+        ),
         (
             "name: x\nformat: {pattern: '^(?P<time>x)(?P<message>.*)$', time: x, kind: cri}\n"
             "windowing: {kind: time, size: 5m, step: 5m}\n",
