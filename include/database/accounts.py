@@ -176,7 +176,8 @@ def change_user(
     is_active: bool | None = None,
     unlock: bool = False,
 ) -> None:
-    """Change what is given. Who is no longer active loses their sessions and tokens for good.
+    """Change what is given. Who is no longer active loses their sessions and tokens for good, and
+    who is no longer an active admin their open invitations: they would come back by one.
 
     Raises AccountConflict where no active admin would be left.
     """
@@ -196,6 +197,9 @@ def change_user(
         raise AccountConflict(f"{name!r} is the last active admin: make another one first")
     if values:
         conn.execute(sa.update(User).where(User.name == name).values(values))
+    if loses:
+        is_theirs = sa.and_(User.user_id == Invitation.invited_by, User.name == name)
+        conn.execute(sa.delete(Invitation).where(is_theirs, Invitation.used_at.is_(None)))
     if is_active is False:
         end_sessions(conn, name)
         _end(conn, ApiToken, name)

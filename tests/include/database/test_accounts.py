@@ -243,6 +243,19 @@ def test_an_invitation_ends(conn: Connection) -> None:
             accounts.may_register(conn, "invite", invitation.secret)
 
 
+@pytest.mark.parametrize("change", [{"role": "analyst"}, {"is_active": False}])
+def test_who_is_no_admin_any_more_comes_back_by_no_invitation(
+    conn: Connection, change: dict
+) -> None:
+    accounts.create_user(conn, "root-of-all", PASSWORD, "admin")
+    mallory = accounts.create_user(conn, "mallory", PASSWORD, "admin")
+    kept_back = accounts.invite(conn, mallory, "admin", WEEK, WHO)
+    accounts.change_user(conn, "mallory", **change)
+    accounts.change_user(conn, "mallory", role="admin", is_active=True)
+    with pytest.raises(Refused, match="used or has ended"):
+        accounts.may_register(conn, "invite", kept_back.secret)
+
+
 def test_whom_a_provider_signs_in_is_found_by_issuer_and_subject(conn: Connection) -> None:
     accounts.create_user(conn, "ada", PASSWORD, "admin")
     for _ in range(2):
