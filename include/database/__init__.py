@@ -36,6 +36,8 @@ SCHEMA = "loganalyzer"
 # schema is the role that migrates.
 ROLES = ("loganalyzer_writer", "loganalyzer_analyst")
 QUERY_CANCELED = "57014"
+# A server that is cut off says nothing at all: Airflow's scheduler and readers do not wait for it.
+LONGEST_CONNECT_S = 5
 # Any number will do, as long as it is always this one.
 MIGRATION_LOCK = 5_364_001
 
@@ -52,7 +54,8 @@ def engine(settings: Settings, longest_s: int = 0) -> Engine:
 def _engine(url: str, longest_s: int) -> Engine:
     # Days and hours in SQL are UTC, whatever zone the server or its host is set to.
     options = f"-c TimeZone=UTC -c statement_timeout={longest_s}s"
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
+    connecting = {"options": options, "connect_timeout": LONGEST_CONNECT_S}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=connecting)
 
 
 def took_too_long(error: Exception) -> bool:

@@ -47,6 +47,12 @@ def record(
     conn.execute(row.values(values))
 
 
+def may_read(conn: Connection) -> bool:
+    """Whether this login reads the record, too: a writer's only adds to it."""
+    table = AuditEntry.__table__.fullname  # type: ignore[attr-defined]
+    return bool(conn.scalar(sa.select(sa.func.has_table_privilege(table, "SELECT"))))
+
+
 @dataclass(frozen=True, slots=True)
 class Which:
     """Which entries: those by somebody, of an action, of a subject, from a moment up to another.

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from airflow.utils.types import DagRunTriggeredByType
 
+from include import database
 from include.database import audit, promotions
 from include.settings import get_settings
 from include.workspace import Workspace
 from plugins.audit_listener import AuditListener
+from services.local import Stack
+from tests.include.database.test_roles import logged_in
 
 
 def run_of(who: str | None, by: DagRunTriggeredByType, **values: Any) -> Any:
@@ -119,6 +125,40 @@ def test_a_row_that_cannot_be_written_is_loud_and_stops_nobody(
     with caplog.at_level(logging.ERROR):
         AuditListener().on_dag_run_running(dag_run=run_of("ada", DagRunTriggeredByType.UI))
     assert "NOT RECORDED in audit_log: run.trigger by ada" in caplog.text
+
+
+def test_a_database_that_says_nothing_does_not_hold_the_scheduler(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "LONGEST_CONNECT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        url = f"postgresql+psycopg2://nobody@{place}/none"
+        monkeypatch.setenv("LOGANALYZER_DATABASE_URL", url)
+        get_settings.cache_clear()
+        begun = time.monotonic()
+        AuditListener().on_dag_run_running(dag_run=run_of("ada", DagRunTriggeredByType.UI))
+    assert time.monotonic() - begun < 10
+    assert "NOT RECORDED in audit_log: run.trigger by ada" in caplog.text
+
+
+def test_a_login_that_only_adds_to_the_record_adds_to_it(
+    workspace: Workspace, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = workspace.engine.url
+    password = stack.state().secrets["postgres_password"]
+    superuser = sa.create_engine(
+        url.set(username="postgres", password=password), isolation_level="AUTOCOMMIT"
+    )
+    run = run_of("ada", DagRunTriggeredByType.UI)
+    whole = url.render_as_string(hide_password=False)
+    with logged_in(superuser, whole, database.ROLES[0]) as writer:
+        own = writer.url.render_as_string(hide_password=False)
+        monkeypatch.setenv("LOGANALYZER_DATABASE_URL", own)
+        get_settings.cache_clear()
+        AuditListener().on_dag_run_running(dag_run=run)
+    superuser.dispose()
+    assert [row["actor"] for row in told(workspace, run)] == ["ada"]
 
 
 def test_a_promotion_and_the_way_back_are_written_down_with_their_outcome(
