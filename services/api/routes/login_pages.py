@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AfterValidator
 
 from include.database import accounts
 from include.database.accounts import SESSION_LASTS, Identity, NewSecret
@@ -29,10 +30,16 @@ from services.api.routes.accounts import new_session, registered
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
 
+
+def _writable(text: str) -> str:
+    """Halves of characters, which a form in an encoding of its choice may hold, as `?`."""
+    return text.encode(errors="replace").decode()
+
+
 Asked = Annotated[str, Query(alias="next")]
 # A form may be sent with anything; what fits no account is told to be wrong as any other.
-Next = Annotated[str, Form(alias="next")]
-Given = Annotated[str, Form()]
+Next = Annotated[str, AfterValidator(_writable), Form(alias="next")]
+Given = Annotated[str, AfterValidator(_writable), Form()]
 
 
 @router.get("/login")

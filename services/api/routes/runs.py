@@ -23,7 +23,8 @@ router = APIRouter(prefix="/v1", tags=["runs"])
 TRAIN, SCORE = "train_detectors", "score_nightly"
 DagId = Literal["ingest_logs", "score_nightly", "train_detectors", "monitor_sources", "keep_house"]
 FormId = Literal["train_detectors", "score_nightly"]
-RunId = Annotated[Text, Path(min_length=1, max_length=250)]
+# As Airflow lets them be; dots alone, or a slash, would lead to another of its addresses.
+RunId = Annotated[str, Path(max_length=250, pattern=r"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]*$")]
 MOST_BYTES_OF_CONF = 20_000
 # Airflow takes an answer that comes before its scheduler's next round for a lost task, and asks
 # again.

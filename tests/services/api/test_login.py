@@ -184,3 +184,18 @@ def test_a_session_that_has_expired_is_none(login: Login, space: Workspace) -> N
             {"name": name},
         )
     assert caller.get("/v1/me").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/login", "/register"])
+@pytest.mark.parametrize("field", ["name", "password", "email", "invitation", "next"])
+def test_a_form_in_an_odd_encoding_is_refused_as_any_other(
+    browser: TestClient, space: Workspace, path: str, field: str
+) -> None:
+    given = {"name": "ada-of-forms", "password": PASSWORD, field: r"\ud800 \x00"}
+    body = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in given.items()
+    )
+    kind = "multipart/form-data; charset=unicode_escape; boundary=b"
+    answer = browser.post(path, content=f"{body}--b--\r\n", headers={"Content-Type": kind})
+    assert 400 <= answer.status_code < 500, answer.text

@@ -75,3 +75,15 @@ def test_a_viewer_starts_and_answers_nothing(login: Login) -> None:
     assert viewer.post("/v1/runs/retrain", json=CONF).status_code == 403
     answer = {"map_index": 0, "option": "y"}
     assert viewer.post("/v1/runs/train_detectors/x/answer", json=answer).status_code == 403
+
+
+@pytest.mark.parametrize("run_id", ["%2e%2e", "%2E", "a%20b", "a%3Fb"])
+def test_a_run_is_named_by_no_other_address_of_airflow(
+    space: Workspace, login: Login, run_id: str
+) -> None:
+    caller = at(space, "http://127.0.0.1:1", login("analyst"))
+    path = f"/v1/runs/train_detectors/{run_id}"
+    said = {"map_index": 0, "option": "Approve"}
+    for answer in (caller.get(path), caller.post(f"{path}/answer", json=said)):
+        assert answer.status_code == 422, answer.text
+        assert "run_id" in answer.json()["detail"]
