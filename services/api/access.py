@@ -71,7 +71,8 @@ async def workspace_of(request: Request) -> Workspace:
     try:
         now = sources_at_hand(space.settings.source_folders)
         return replace(space, sources={**space.sources, **now})
-    except InvalidSource as error:
+    # Also what is no text, may not be read, or has gone meanwhile.
+    except (InvalidSource, OSError, UnicodeDecodeError) as error:
         log.error("the log sources are those of the start", because=str(error))
         return space
 

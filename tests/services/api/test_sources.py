@@ -203,3 +203,8 @@ def test_a_source_whose_file_has_come_since_the_start_is_known_unless_it_cannot_
     assert "newcomer" in names()
     path.write_text("{name: newcomer, format: none}")
     assert "newcomer" not in names()  # as at the start
+    path.write_bytes(b"name: \xff")
+    assert "newcomer" not in names()
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")
+    assert "newcomer" not in names()
