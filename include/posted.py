@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from io import SEEK_END
 from itertools import islice, pairwise
 from typing import Any, BinaryIO
 
@@ -52,6 +53,9 @@ SHOWN_EVENTS = 20
 SHOWN_COLUMNS = (
     "line_number", "event_time", "severity", "component", "session_key", "message",
 )  # fmt: skip
+# Bytes times the weight of what somebody has just written: expressions made to be slow take half a
+# minute for it. To compile one takes its time however short the sample is.
+MOST_WORK, LEAST_BYTES = 2 * 10**9, 10**5
 COLUMNS = (*EVENT_COLUMNS, NUMBERS, "component", "message")
 
 Chunks = Callable[[], Iterable[ParsedChunk]]
@@ -141,6 +145,11 @@ def sample_of(
     """The first lines of a log, under a source that is looked at; where it is None, one is proposed
     under a name, of a preset where that is named. Raises Unfit and InvalidSource.
     """
+    if source is not None:
+        length = stream.seek(0, SEEK_END)
+        if source.weight * max(length, LEAST_BYTES) > MOST_WORK:
+            raise Unfit("its expressions repeat too much: repeat less, or send fewer lines")
+        stream.seek(0)
     log = log_of(stream, source, SAMPLE_LINES, name, preset)
     try:
         mask_pattern(log.source.masks)

@@ -30,8 +30,8 @@ from pydantic import (
     model_validator,
 )
 
-from include.sources.formats import CONTINUATION, PRESETS, LineFormat, check_pattern
-from include.sources.redaction import Redaction, expand_kinds
+from include.sources.formats import CONTINUATION, PRESETS, LineFormat, check_pattern, weight
+from include.sources.redaction import KINDS, Redaction, expand_kinds
 
 if TYPE_CHECKING:
     from ml.windows import WindowRule
@@ -198,6 +198,20 @@ class LogSource(_Document):
     @property
     def line_format(self) -> LineFormat:
         return PRESETS[self.format] if isinstance(self.format, str) else self.format
+
+    @property
+    def weight(self) -> int:
+        """Of all the expressions that it brings itself, see `formats.weight`."""
+        known = {
+            CONTINUATION,
+            *(each.pattern for each in PRESETS.values()),
+            *(each for kind in KINDS.values() for each in kind),
+        }
+        said = [self.line_format.pattern, self.continuation, *self.masks]
+        said += [each.pattern for each in self.redact]
+        if self.windowing.kind == "session":
+            said.append(self.windowing.key)
+        return sum(weight(each) for each in said if each not in known)
 
 
 def load_sources(folders: Iterable[Path]) -> dict[str, LogSource]:

@@ -8,13 +8,17 @@ engine behind the parser share: no look-around, no back-references. Groups that 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from re import _constants, _parser  # type: ignore[attr-defined]  # the tree of an expression
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 GROUPS = ("time", "host", "severity", "component", "message")
 
 
+_NESTING = {
+    _constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.SUBPATTERN, _constants.BRANCH,
+}  # fmt: skip
 # What Rust's engine lacks, or reads in another way than Python's.
 NOT_SHARED = re.compile(r"\(\?(?:<?[=!]|>|\(|P=|#)|\\[1-9]|\\Z|[*+?}]\+")
 
@@ -33,6 +37,25 @@ def check_pattern(pattern: str) -> str:
             "atomic groups and possessive repeats"
         )
     return pattern
+
+
+def weight(pattern: str) -> int:
+    """How many characters an expression holds with its repeats written out: so many places of it,
+    at worst, a search looks at for each character of a text."""
+    return _weight(_parser.parse(pattern))
+
+
+def _weight(part: Any) -> int:
+    if isinstance(part, _parser.SubPattern):
+        return sum(_weight(about) if what in _NESTING else 1 for what, about in part)
+    match part:
+        case (low, high, repeated) if isinstance(repeated, _parser.SubPattern):
+            times = max(low, 1) if high is _constants.MAXREPEAT else high
+            return int(times) * _weight(repeated)
+        case (None, [*branches]):
+            return sum(_weight(each) for each in branches)
+        case _:
+            return _weight(part[-1])  # a group
 
 
 class LineFormat(BaseModel):

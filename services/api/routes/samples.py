@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
@@ -18,11 +19,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from include import posted
 from include.sources import LogSource, dump_source, read_source
 from include.sources.detect import OWN_EXPRESSION, source_name
+from include.workspace import Workspace
 from services.api.access import Scorer, Space
 from services.api.bodies import blocks, media_type, spooled
 from services.api.limits import limited
 from services.api.problems import Problem, responses
-from services.api.routes.score import FoundTemplate, Quarantined, as_problems
+from services.api.routes.score import JUDGED_AT_ONCE, FoundTemplate, Quarantined, as_problems
 
 router = APIRouter(prefix="/v1", tags=["score"])
 
@@ -157,7 +159,7 @@ BODY: dict[str, Any] = {
     responses=responses(400, 413, 415, 429),
     openapi_extra=BODY,
 )
-def preview(
+async def preview(
     _: Scorer,
     space: Space,
     sample: Annotated[Sample, Depends(_sample)],
@@ -167,6 +169,10 @@ def preview(
     """Propose a source for a sample, or try an edited one, and show what it makes of the sample."""
     if sample.source is not None and (format or name):
         raise Problem(422, "format, name: an edited source says both itself")
+    return await to_thread.run_sync(_preview, space, sample, format, name, limiter=JUDGED_AT_ONCE)
+
+
+def _preview(space: Workspace, sample: Sample, format: str | None, name: str | None) -> Preview:
     with as_problems():
         log = posted.sample_of(BytesIO(sample.body), sample.source, name or sample.name, format)
         found = posted.preview(space, log)
