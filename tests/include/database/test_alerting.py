@@ -122,7 +122,9 @@ def mail() -> Iterator[MailServer]:
 
 def space_with(engine: Engine, **said: object) -> Workspace:
     """A workspace on a database of its own, with these settings for alerts."""
-    settings = Settings(**{f"alert_{name}": value for name, value in said.items()})
+    # The environment of the stack links to its dashboard.
+    of_alerts = {"alert_link": "", **{f"alert_{name}": value for name, value in said.items()}}
+    settings = Settings(**of_alerts)
     return Workspace(settings, open_workspace().store, engine, {})
 
 
