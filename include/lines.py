@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from include.database import ledger
 from include.ingest.decode import UnreadableObject, read_lines
-from include.ingest.redaction import redacted_chunks
+from include.ingest.redaction import redacted_chunks, redacted_text
 from include.objects import ReplacedObject
 from include.sources import LogSource
+from include.sources.redaction import Redaction
 from include.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 4000
 # Held at a time: each of them may be as long as `decode` lets a line be.
 CHUNK_LINES = 100
+# A secret may go over several lines, as a private key does: so many before and after those wanted
+# are masked with them, as far as this of each.
+AROUND, HELD_CHARACTERS = 60, 2 * SHOWN_CHARACTERS
+MASKED = "[masked with the lines around it]"
 
 Address = tuple[str, int]
 # First and last line, both included.
@@ -81,18 +86,45 @@ def _of_object(
 ) -> list[Passage]:
     if etag is None:
         return [Passage(key, problem=f"{key} is not among the ingested objects any more")]
-    read = [Passage(key) for _ in spans]
+    around = [(max(1, first - AROUND), last + AROUND) for first, last in spans]
+    held: list[list[Line]] = [[] for _ in spans]
+    problem = None
     try:
         with workspace.store.open(workspace.settings.bucket_logs, key, etag) as stream:
             chunks = read_lines(stream, CHUNK_LINES)
-            for place, first, lines in _within(chunks, spans):
-                (masked,) = redacted_chunks([lines], source.redact)
-                read[place].lines += _shown(first, masked)
+            for place, first, lines in _within(chunks, around):
+                (alone,) = redacted_chunks([lines], source.redact)
+                held[place] += _cut(first, alone, HELD_CHARACTERS)
     except (UnreadableObject, ReplacedObject) as error:
-        for passage, (first, last) in zip(read, spans, strict=True):
-            if len(passage.lines) <= last - first:
-                passage.problem = str(error)
+        problem = str(error)
+    read = []
+    for (first, last), found in zip(spans, held, strict=True):
+        masked = _masked(found, source.redact)
+        shown = [line for line in masked if first <= line.line_number <= last]
+        is_whole = len(shown) > last - first
+        read.append(Passage(key, shown, None if is_whole else problem))
     return read
+
+
+def _masked(lines: Sequence[Line], redactions: Sequence[Redaction]) -> list[Line]:
+    """The lines as they are shown, with what several of them hold together masked, too."""
+    texts = [each.text for each in lines]
+    found = redacted_text("\n".join(texts), redactions).split("\n") if texts else []
+    if len(found) != len(texts):  # a line's end was masked with what is around it
+        before = _alike(texts, found)
+        after = _alike(texts[before:][::-1], found[before:][::-1])
+        masked = [MASKED] * (len(texts) - before - after)
+        found = [*texts[:before], *masked, *texts[len(texts) - after :]]
+    return [
+        Line(each.line_number, text[:SHOWN_CHARACTERS], each.is_cut or len(text) > SHOWN_CHARACTERS)
+        for each, text in zip(lines, found, strict=True)
+    ]
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many are the same before the first that is not."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _within(chunks: Iterator[pl.Series], spans: list[Span]) -> Iterator[tuple[int, int, pl.Series]]:
@@ -109,8 +141,5 @@ def _within(chunks: Iterator[pl.Series], spans: list[Span]) -> Iterator[tuple[in
             return
 
 
-def _shown(first: int, lines: pl.Series) -> list[Line]:
-    return [
-        Line(first + place, text[:SHOWN_CHARACTERS], len(text) > SHOWN_CHARACTERS)
-        for place, text in enumerate(lines)
-    ]
+def _cut(first: int, lines: pl.Series, most: int) -> list[Line]:
+    return [Line(first + place, text[:most], len(text) > most) for place, text in enumerate(lines)]

@@ -19,6 +19,12 @@ def redacted_chunks(
         yield lines.to_frame("line").select(redacted(pl.col("line"), redactions)).to_series()
 
 
+def redacted_text(text: str, redactions: Sequence[Redaction]) -> str:
+    """The same of a text of several lines, which may match where none did alone."""
+    (masked,) = redacted_chunks([pl.Series("line", [text])], redactions)
+    return str(masked.item())
+
+
 def redacted(text: pl.Expr, redactions: Sequence[Redaction]) -> pl.Expr:
     """The text with every match masked, one redaction after the other."""
     for each in redactions:

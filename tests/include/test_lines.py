@@ -13,9 +13,10 @@ import pytest
 
 from include.database import ledger
 from include.database.ledger import LedgerEntry
-from include.lines import SHOWN_CHARACTERS, passages
+from include.lines import MASKED, SHOWN_CHARACTERS, passages
 from include.objects import ByteStream, ObjectStore
 from include.sources import LogSource
+from include.sources.redaction import Redaction
 from include.workspace import Workspace
 
 Put = Callable[..., str]
@@ -104,6 +105,29 @@ def test_what_the_source_redacts_is_masked_before_lines_are_cut(
     assert (first.text, first.is_cut) == ("mail to [email]", False)
     assert (len(second.text), second.is_cut) == (SHOWN_CHARACTERS, True)
     assert "hunter2" not in "".join(line.text for line in passage.lines)
+
+
+@pytest.mark.parametrize("context", [0, 1, 200])
+def test_a_secret_over_several_lines_is_masked_as_ingest_masks_it(
+    workspace: Workspace, source: LogSource, put: Put, context: int
+) -> None:
+    key = put(numbered(100) + b"password:\n  hunter2hunter2\n" + numbered(100))
+    [passage] = passages(workspace, source, [(key, 102)], context)
+    (odd,) = [line for line in passage.lines if line.line_number == 102]
+    assert odd.text == "  [secret]"
+    assert len(passage.lines) == 1 + 2 * min(context, 100) + (context > 100)
+
+
+def test_what_masks_lines_with_their_ends_masks_each_of_them(
+    workspace: Workspace, source: LogSource, put: Put
+) -> None:
+    pem = Redaction(name="key", pattern="(?s)-----BEGIN.*?END-----")
+    source = source.model_copy(update={"redact": (*source.redact, pem)})
+    key = put(b"before\n-----BEGIN\nMIIEvQIBADAN\nEND-----\nafter\n")
+    [passage] = passages(workspace, source, [(key, 3)], 2)
+    assert [line.text for line in passage.lines] == ["before", MASKED, MASKED, MASKED, "after"]
+    [alone] = passages(workspace, source, [(key, 3)], 0)
+    assert [line.text for line in alone.lines] == [MASKED]
 
 
 def test_a_line_without_end_is_cut(workspace: Workspace, source: LogSource, put: Put) -> None:

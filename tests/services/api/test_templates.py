@@ -165,6 +165,7 @@ def test_lines_of_a_source_without_a_file_are_not_shown(
     space: Workspace, login: Login, source: str
 ) -> None:
     """Nobody knows what to mask in them."""
+    (Path(space.settings.sources_path) / f"{source}.yaml").unlink()
     odd = replace(anomaly(MONDAY), lines=[{"object_key": f"{source}/0.log", "line_number": 1}])
     stranger = TestClient(create_app(replace(space, sources={})), headers=login().headers)
     with scored(space, source, [[odd]]):
