@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_every_setting_is_one_the_code_reads():
         assert named <= known, service
         if named and service != "dashboard":  # which knows no store
             assert required <= named, service
+
+
+def test_the_api_takes_the_word_of_the_dashboard_alone_for_an_address():
+    believed = environments()["api"]["FORWARDED_ALLOW_IPS"]
+    assert services()["dashboard"]["networks"]["default"]["ipv4_address"] == believed
+    (given,) = compose()["networks"]["default"]["ipam"]["config"]
+    others = ip_network(given["ip_range"])
+    assert others.subnet_of(ip_network(given["subnet"]))
+    assert ip_address(believed) in ip_network(given["subnet"])
+    assert ip_address(believed) not in others
 
 
 def settings_of(*subjects: str) -> set[str]:
