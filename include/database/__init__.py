@@ -55,7 +55,8 @@ def _engine(url: str, longest_s: int) -> Engine:
     # Days and hours in SQL are UTC, whatever zone the server or its host is set to.
     options = f"-c TimeZone=UTC -c statement_timeout={longest_s}s"
     connecting = {"options": options, "connect_timeout": LONGEST_CONNECT_S}
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=connecting)
+    # Errors go to logs, and parameters hold hashes of passwords and lines of logs.
+    return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=connecting)
 
 
 def took_too_long(error: Exception) -> bool:

@@ -309,3 +309,11 @@ def test_what_has_ended_long_ago_is_forgotten(engine: Engine, ada: int) -> None:
         assert accounts.forget_logins(conn, datetime.now(UTC) - timedelta(days=30)) == 3
         for table, left in (("sessions", 1), ("api_tokens", 2), ("invitations", 2)):
             assert conn.scalar(sa.text(f"SELECT count(*) FROM loganalyzer.{table}")) == left
+
+
+def test_an_error_of_the_database_tells_no_hash_of_a_password(conn: Connection) -> None:
+    accounts.create_user(conn, "root-of-all", None, "admin", oidc_subject="there 1")
+    with pytest.raises(sa.exc.IntegrityError) as failed:
+        accounts.create_user(conn, "another", PASSWORD, "admin", oidc_subject="there 1")
+    assert "INSERT INTO" in str(failed.value)
+    assert "argon2" not in str(failed.value)
