@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from include.database import accounts
-from include.workspace import Workspace
+from include.workspace import Workspace, open_workspace
+from services.api import limits
 from services.api.app import create_app
 
 Login = Callable[..., TestClient]
@@ -25,10 +27,19 @@ def space(workspace: Workspace) -> Iterator[Workspace]:
     own.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def app(stack: object) -> FastAPI:
+    """The API, made once: that takes longer than most tests."""
+    return create_app(open_workspace())
+
+
 @pytest.fixture
-def client(space: Workspace) -> Iterator[TestClient]:
-    """Somebody who has not logged in."""
-    with TestClient(create_app(space), raise_server_exceptions=False) as caller:
+def client(app: FastAPI, space: Workspace) -> Iterator[TestClient]:
+    """Somebody who has not logged in; the API works on the test's own workspace, and has counted
+    nothing yet."""
+    app.state.workspace = space
+    app.state.limiter = limits.new_limiter()
+    with TestClient(app, raise_server_exceptions=False) as caller:
         yield caller
 
 

@@ -6,16 +6,17 @@ import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
+from include.workspace import Workspace
 from services.api.access import anybody
+from services.api.app import create_app
 from services.api.limits import address_of, limited
 from tests.services.api.conftest import Login
 
 
 @pytest.fixture
-def app(client: TestClient) -> FastAPI:
+def app(space: Workspace) -> FastAPI:
     """The API with a route that each user, and one that each address, may call twice an hour."""
-    app = client.app
-    assert isinstance(app, FastAPI)
+    app = create_app(space)
     of_user = [Depends(limited("x", "2/hour"))]
     of_address = [Depends(anybody), Depends(limited("x", "2/hour", address_of))]
     app.get("/of-user", dependencies=of_user)(lambda: "done")
