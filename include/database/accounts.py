@@ -388,9 +388,18 @@ def tokens_of(
     return _newest(conn, query, ApiToken.token_id, before, limit)
 
 
-def revoke_token(conn: Connection, user_id: int, token_id: int, who: Actor) -> bool:
-    """Revoke a token of a user; False where they have no such good one."""
-    is_it = sa.and_(ApiToken.token_id == token_id, ApiToken.user_id == user_id)
+def all_tokens(conn: Connection, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Those of everybody, each with its `user`."""
+    query = sa.select(*TOKEN, User.name.label("user")).join(User).where(_is_open(ApiToken))
+    return _newest(conn, query, ApiToken.token_id, before, limit)
+
+
+def revoke_token(conn: Connection, user_id: int | None, token_id: int, who: Actor) -> bool:
+    """Revoke a token of a user, or of anybody where that is None; False where there is no such good
+    one."""
+    is_it = ApiToken.token_id == token_id
+    if user_id is not None:
+        is_it = sa.and_(is_it, ApiToken.user_id == user_id)
     ended = sa.update(ApiToken).where(_is_open(ApiToken), is_it).values(revoked_at=sa.func.now())
     if conn.execute(ended).rowcount == 0:
         return False

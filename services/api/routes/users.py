@@ -18,6 +18,7 @@ from services.api.routes.accounts import (
     Email,
     NewName,
     NewPassword,
+    TokenItem,
     before_of,
     told_problems,
 )
@@ -195,3 +196,23 @@ def revoke_invitation(invitation_id: Id, caller: Admin, space: Space) -> None:
     with space.engine.begin() as conn:
         if not accounts.revoke_invitation(conn, invitation_id, caller.actor):
             raise Problem(404, f"no open invitation {invitation_id}: `GET /v1/invitations`")
+
+
+class TokenOfUser(TokenItem):
+    user: str = Field(description="whose rights it has some of")
+
+
+@router.get("/tokens")
+def tokens(_: Admin, space: Space, cursor: Cursor = None, limit: Limit = 50) -> Page[TokenOfUser]:
+    """The tokens of everybody that are good, the newest first."""
+    with space.engine.connect() as conn:
+        rows = accounts.all_tokens(conn, before_of(cursor), limit + 1)
+    return Page[TokenOfUser](**page_of(rows, limit, "token_id"))
+
+
+@router.delete("/tokens/{token_id}", status_code=204, responses=responses(404))
+def revoke_token(token_id: Id, caller: Admin, space: Space) -> None:
+    """Revoke the token of anybody."""
+    with space.engine.begin() as conn:
+        if not accounts.revoke_token(conn, None, token_id, caller.actor):
+            raise Problem(404, f"no token {token_id} that is good: `GET /v1/tokens` lists them")

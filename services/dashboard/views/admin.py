@@ -23,6 +23,7 @@ def show() -> None:
     told = together(
         users=lambda: asked.get("/v1/users", limit=500),
         invitations=lambda: asked.get("/v1/invitations", limit=500),
+        tokens=lambda: asked.get("/v1/tokens", limit=500),
     )
     users, invitations = told["users"]["items"], told["invitations"]["items"]
     parts.table(
@@ -46,6 +47,7 @@ def show() -> None:
     with right:
         _create()
     _invitations(invitations)
+    _tokens(told["tokens"]["items"])
 
 
 def _change(users: list[dict[str, Any]]) -> None:
@@ -114,4 +116,23 @@ def _invitations(invitations: list[dict[str, Any]]) -> None:
             if st.button("Revoke", key=f"invitation{number}", help=f"Invitation {number}"):
                 api().delete(f"/v1/invitations/{number}")
                 parts.tell("The invitation is revoked.")
+                st.rerun()
+
+
+def _tokens(tokens: list[dict[str, Any]]) -> None:
+    st.subheader("Tokens of all users")
+    if not tokens:
+        parts.empty("There are no tokens.", "Everybody makes their own, on the page Account.")
+    for token in tokens:
+        number = token["token_id"]
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            parts.facts(
+                parts.code(token["name"]),
+                f"of {token['user']}",
+                "may " + ", ".join(token["scopes"]),
+                f"until {parts.moment(token['expires_at'])}",
+            )
+            if st.button("Revoke", key=f"token{number}", help=f"Token {number}"):
+                api().delete(f"/v1/tokens/{number}")
+                parts.tell("The token is revoked: programs that use it are refused from now on.")
                 st.rerun()

@@ -150,3 +150,17 @@ def test_where_registration_is_off_nobody_is_invited(login: Login, space: Worksp
     off = registering(space, "off")
     answer = off.post("/v1/invitations", json={"role": "viewer"}, headers=dict(admin.headers))
     assert answer.status_code == 409
+
+
+def test_an_admin_sees_the_tokens_of_all_and_revokes_them(login: Login) -> None:
+    admin, analyst = login("admin"), login("analyst")
+    asked = {"name": "report", "scopes": ["read"], "expires_in_days": 1}
+    token = analyst.post("/v1/me/tokens", json=asked).json()
+    owner = analyst.get("/v1/me").json()["name"]
+    listed = {each["token_id"]: each for each in admin.get("/v1/tokens").json()["items"]}
+    assert listed[token["token_id"]]["user"] == owner
+    assert "secret" not in listed[token["token_id"]]
+    path = f"/v1/tokens/{token['token_id']}"
+    assert admin.delete(path).status_code == 204
+    assert analyst.get("/v1/me", headers=bearer(token["secret"])).status_code == 401
+    assert admin.delete(path).status_code == 404
