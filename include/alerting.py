@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -58,12 +59,26 @@ def tell_of_delay(workspace: Workspace, dag_id: str, run_id: str, by: str) -> No
     did not take the message."""
     title = f"{dag_id} has not ended by {by}"
     log.error("%s: run %s", title, run_id)
+    reason = "what it has scored is there; `loganalyzer coverage` says what is missing"
+    _tell(workspace, f"late-{run_id}", title, reason, [])
+
+
+def tell_of_budget(workspace: Workspace, source: str, day: date, reason: str) -> None:
+    """Tell people that far more is flagged than a threshold promised. Raises AlertsFailed where a
+    notifier did not take the message."""
+    title = f"{source}: more alerts than its threshold promises"
+    _tell(workspace, f"budget-{source}-{day}", title, reason, [source])
+
+
+def _tell(workspace: Workspace, what: str, title: str, reason: str, sources: list[str]) -> None:
+    """Of something that is no incident. what: the same for the same, so that receivers can tell."""
+    kind, _, _ = what.partition("-")
     message = Message(
-        incident_id=f"late-{sha256(run_id.encode()).hexdigest()[:16]}",
+        incident_id=f"{kind}-{sha256(what.encode()).hexdigest()[:16]}",
         title=title,
-        reason="what it has scored is there; `loganalyzer coverage` says what is missing",
+        reason=reason,
         severity="high",
-        sources=[],
+        sources=sources,
         started_at="",
         ended_at="",
         anomalies=0,

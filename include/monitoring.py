@@ -16,6 +16,7 @@ from statistics import median
 from typing import TypedDict
 
 from include import tracking
+from include.alerting import tell_of_budget
 from include.database import ledger, monitoring
 from include.database.monitoring import Measurement
 from include.intervals import DAY, LOOK_BACK, midnight
@@ -42,6 +43,7 @@ FALSE_ALERTS = 0.5
 # On one night of a week something may have happened; on all of them the threshold is wrong.
 ALERTS_OF_PROMISED = 3.0
 NIGHTS_OF_ALERTS = 7
+ALERT_BUDGET = "alert_budget"
 # Sundays may hold a third of a working day; what is beyond is worth a word.
 VOLUME_FACTOR = 3.0
 # Sound formats leave a few lines in ten thousand; one in a hundred is something new.
@@ -82,10 +84,19 @@ class Request(TypedDict):
 
 
 def monitor_day(workspace: Workspace, source: str, day: str) -> Finding:
-    """Measure a source's UTC day and record it. Where nothing differs, nothing is written."""
-    measured = measure_day(workspace, workspace.source(source), date.fromisoformat(day))
+    """Measure a source's UTC day and record it. Where nothing differs, nothing is written.
+
+    People are told where the threshold does not keep its promise, once for a day. Raises
+    AlertsFailed where nobody could be told: nothing is recorded then, and the next try tells.
+    """
+    moment = date.fromisoformat(day)
+    measured = measure_day(workspace, workspace.source(source), moment)
     with workspace.engine.begin() as conn:
-        monitoring.replace_day(conn, source, date.fromisoformat(day), measured)
+        known = monitoring.past_measures(conn, source, moment)
+        monitoring.replace_day(conn, source, moment, measured)
+        for each in measured:
+            if each.is_past and each.measure == ALERT_BUDGET and ALERT_BUDGET not in known:
+                tell_of_budget(workspace, source, moment, each.reason)
     for each in measured:
         log.log(logging.WARNING if each.is_past else logging.INFO, "%s: %s", source, each.reason)
     reasons = [
@@ -245,7 +256,7 @@ def _alert_budget(day: _Day, champion: RegisteredModel) -> Measurement:
         f"{kept:,} of {windows:,} windows were flagged in {NIGHTS_OF_ALERTS} nights, where the "
         f"threshold promised {promised:.1f}"
     )
-    return day.row("alert_budget", value, bound, windows, reason, champion.version)
+    return day.row(ALERT_BUDGET, value, bound, windows, reason, champion.version)
 
 
 def _volume(day: _Day) -> Measurement:

@@ -95,6 +95,13 @@ def replace_day(
     )
 
 
+def past_measures(conn: Connection, source: str, day: date) -> set[str]:
+    """What is recorded of a day as past its bound."""
+    table = models.Measurement
+    is_past = (table.source == source, table.day == day, table.is_past)
+    return set(conn.scalars(sa.select(table.measure).where(*is_past)))
+
+
 def latest(conn: Connection, source: str | None = None) -> list[dict[str, Any]]:
     """The rows of the last measured day of each source, in order of source and measure, each with
     `retrain_asked_at`: when a retrain was last asked for, or None."""

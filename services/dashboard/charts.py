@@ -214,6 +214,21 @@ def curve(rows: Sequence[Mapping[str, Any]], x: str, y: str, told: str, step: bo
     st.altair_chart(chart.properties(height=240), alt=told)
 
 
+def promises(rows: Sequence[Mapping[str, Any]], told: str) -> None:
+    """What was flagged for each window that was promised, by day, with the promise as a dashed line
+    and the bound as steps. rows: `day`, `value`, `bound`."""
+    x = alt.X("day:T", title="week up to the day", axis=alt.Axis(format="%b %d"))
+    base = alt.Chart(alt.Data(values=[dict(row) for row in rows])).encode(x=x)
+    kept = base.mark_line(color=BLUE, point=True).encode(
+        y=alt.Y("value:Q", title="flagged for each promised"),
+        tooltip=["day:T", alt.Tooltip("value:Q", format=".2f"), "reason:N"],
+    )
+    bound = base.mark_line(color=ORANGE, interpolate="step-after").encode(y="bound:Q")
+    promise = alt.Chart(alt.Data(values=[{"at": 1}])).mark_rule(strokeDash=[5, 4])
+    layers = alt.layer(kept, bound, promise.encode(y="at:Q"))
+    st.altair_chart(layers.properties(height=200), alt=told)
+
+
 def histogram(rows: Sequence[Mapping[str, Any]], threshold: float | None, told: str) -> None:
     """Windows by score, normal and anomalous apart, with the threshold as a line. rows: `score`,
     the lower end of a bin, `windows`, and `truth`."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from include import monitoring
+from include.alerting import AlertsFailed
 from include.database import Connection, labels
 from include.database import monitoring as tables
 from include.database.labels import LabelRow
 from include.scoring import score_night
 from include.workspace import Workspace, open_workspace
 from services.simulator import simulate
+from tests.include.database.test_alerting import WebServer, running
 
 DAY = timedelta(days=1)
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
@@ -136,9 +140,20 @@ class TestSampleLogs:
                 "UPDATE loganalyzer.scorings SET threshold = threshold + 1 WHERE source = :name"
             )
             conn.execute(sa.text(higher), {"name": name})
-        reason, rows = monitored(space, name, SECOND)
-        # One that promised ten times less; a retrain is not asked for, as it may be an incident.
-        assert (reason, "alert_budget" in past(rows)) == (None, True)
+        with running(WebServer()) as web:
+            hook = {"alert_webhook_url": SecretStr(web.url("/hook"))}
+            telling = replace(space, settings=space.settings.model_copy(update=hook))
+            web.refused.add("/hook")
+            with pytest.raises(AlertsFailed, match="503"):
+                monitored(telling, name, SECOND)
+            web.refused.clear()
+            for _ in range(2):
+                reason, rows = monitored(telling, name, SECOND)
+            # It promised ten times less; no retrain is asked for, as it may be an incident.
+            assert (reason, "alert_budget" in past(rows)) == (None, True)
+            ((_, told, _),) = web.posts
+        assert told["title"] == f"{name}: more alerts than its threshold promises"
+        assert "where the threshold promised" in told["reason"]
         with space.engine.begin() as conn:
             flagged = conn.scalars(query, {"name": name}).all()
             self.judge(conn, name, flagged[:5], is_anomalous=False)

@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Engine, create_engine
 
 from include.settings import PROJECT_ROOT
 from services.local import Stack
-from services.local.environment import database_url
+from services.local.environment import FIRST_USER, address, database_url
+from services.local.state import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 README = (PROJECT_ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+CALLS = [text for language, text in BLOCKS if language == "sh"]
 QUERIES = [text for language, text in BLOCKS if language == "sql"]
 LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language
          for line in text.splitlines()]  # fmt: skip
@@ -85,6 +88,9 @@ def test_every_command_and_query_of_the_readme_works(
     engine = create_engine(database_url(state, "loganalyzer"))
     assert [has_rows(engine, query) for query in QUERIES] == [True] * 5
     engine.dispose()
+    calls = "".join(run(text, environment | caller(state), folder) for text in CALLS)
+    assert '"state":"open"' in calls
+    assert '"lines_read":4000' in calls
     others = [line for line in COMMANDS if line not in {DEMO, ROLLBACK, DOWN}]
     told = {
         line: run(line, environment, folder, code=2 if line.startswith(EXAMPLES) else 0)
@@ -94,6 +100,14 @@ def test_every_command_and_query_of_the_readme_works(
     assert "anomalies since" in told["make demo LOGS=path/to/files"]
     assert "no previous champion" in run(ROLLBACK, environment, folder, code=1)
     assert "stopped: " in run(DOWN, environment, folder)
+
+
+def caller(state: State) -> dict[str, str]:
+    """What the README's calls of the API name."""
+    api = address(state, "api")
+    login = {"name": FIRST_USER, "password": state.secrets["admin_password"]}
+    answer = httpx.post(f"{api}/v1/session", json=login).raise_for_status()
+    return {"API": api, "TOKEN": answer.json()["secret"]}
 
 
 def has_rows(engine: Engine, query: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,9 @@ from services.dashboard.text import escaped, label
 
 DAG = "train_detectors"
 RUNS, VERDICTS = 8, 20
+PROMISES = timedelta(days=60)
+MEASURE = "alert_budget"
+MOST_ROWS = 500
 ROLES = ("champion", "challenger", "previous")
 
 
@@ -72,7 +76,25 @@ def _judged(known: dict[str, Any]) -> None:
         _verdict(promotion, is_open=number == 0)
     versions = list(dict.fromkeys(known[role]["version"] for role in ROLES if known[role]))
     if versions:
+        _promises(source)
         _evaluation(source, versions)
+
+
+def _promises(source: str) -> None:
+    st.subheader("Alerts promised and kept")
+    since = datetime.now(UTC) - PROMISES
+    asked = {"source": source, "from": since.isoformat(), "limit": MOST_ROWS}
+    told = api().get("/v1/monitoring", **asked)["items"]
+    days = [each for each in told if each["measure"] == MEASURE and each["value"] is not None]
+    if not days:
+        parts.empty("Nothing has been measured yet.", "monitor_sources does so every night.")
+        return
+    last = max(days, key=lambda each: each["day"])
+    parts.note(
+        "The threshold's promise is the dashed line; above the steps people are told. "
+        f"{last['day']}: {last['reason']}"
+    )
+    charts.promises(days, f"alerts kept for each promised, of {len(days)} days")
 
 
 def _verdict(promotion: dict[str, Any], is_open: bool) -> None:
