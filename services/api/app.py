@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -58,6 +61,7 @@ ROUTERS = (
 )
 # Nobody waits for longer, and others wait for the database too.
 LONGEST_STATEMENT_S = 20
+THREADS = 8
 # Their routes read, and bound, the bodies themselves.
 OWN_BODIES = frozenset({"/v1/score", "/v1/score/stream", "/v1/samples"})
 ABOUT = """\
@@ -66,6 +70,14 @@ The anomalies of the night, the lines behind them, and what people say of them.
 Programs send `Authorization: Bearer …` with an API token; errors are `application/problem+json`
 (RFC 9457); lists come in pages: pass `next_cursor` on as `cursor`. Times are UTC.
 """
+
+
+@asynccontextmanager
+async def _few_threads(_: FastAPI) -> AsyncIterator[None]:
+    """Routes wait for a thread in the order in which they came. More threads than connections would
+    wait for these in no order, and keep each other from running."""
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
 
 
 def create_app(workspace: Workspace | None = None) -> FastAPI:
@@ -88,6 +100,7 @@ def create_app(workspace: Workspace | None = None) -> FastAPI:
         # Else two routes that answer with the same model are told as two models.
         separate_input_output_schemas=False,
         dependencies=[Depends(refuse_nul)],
+        lifespan=_few_threads,
     )
     app.state.workspace = workspace
     app.state.limiter = limits.new_limiter()
