@@ -31,9 +31,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -260,10 +261,9 @@ def _statements(path: str, token: str) -> list[str]:
     space = open_workspace()
     sa.event.listen(space.engine, "before_cursor_execute", keep)
     try:
-        answer = TestClient(create_app(space)).get(
-            path, headers={"Authorization": f"Bearer {token}"}
-        )
-        answer.raise_for_status()
+        headers = {"Authorization": f"Bearer {token}"}
+        with redirect_stdout(StringIO()):  # the API logs there
+            TestClient(create_app(space)).get(path, headers=headers).raise_for_status()
     finally:
         sa.event.remove(space.engine, "before_cursor_execute", keep)
     return [" ".join(each.split()) for each in sent]
