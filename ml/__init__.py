@@ -2,7 +2,7 @@
 
 Where do I go to…
 - change how messages become templates? `templates/`.
-- change how events become windows? `windows.py`.
+- change how events become windows? `windows.py`; what else is done with them: `altered.py`.
 - add or change a detector family? `detectors/`.
 - change where scores become decisions? `thresholds.py`; what a model is: `model.py`.
 - change how models are measured, split or chosen? `evaluation.py`, `splits.py`, `promotion.py`.

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.altered import rearranged, with_numbers
 from ml.ranges import PLACE, Ranges
-from ml.windows import Windows, rearranged, with_numbers
+from ml.windows import Windows
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

@@ -9,7 +9,6 @@ from ml.windows import Windows
 
 Bools = npt.NDArray[np.bool_]
 
-
 # What nobody has spoken of is fewer then than what would be taken to be anomalous.
 LEAST_LOOKED_AT = 1 - CONTAMINATION
 

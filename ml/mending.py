@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.altered import rearranged, with_numbers, with_pauses
 from ml.profile import NormalProfile
 from ml.ranges import PAUSE
-from ml.windows import Windows, rearranged, with_numbers, with_pauses
+from ml.windows import Windows
 
 if TYPE_CHECKING:
     from ml.explanation import Finding

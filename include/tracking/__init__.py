@@ -40,6 +40,7 @@ MS_PER_S = 1000
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
+LOADING = Lock()
 
 
 class NoSuchVersion(LookupError):
@@ -166,9 +167,6 @@ def champion_at_hand(client: MlflowClient, source: str) -> RegisteredModel | Non
     version = _aliased(client, name, CHAMPION)
     with LOADING:  # not by each of those who ask at once
         return None if version is None else _kept(client.tracking_uri, name, version)
-
-
-LOADING = Lock()
 
 
 @lru_cache(maxsize=16)
