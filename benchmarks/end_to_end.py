@@ -37,9 +37,7 @@ import sqlalchemy as sa
 
 from benchmarks.report import default_data, finish, table
 from include.settings import get_settings
-from services.airflow_api import AirflowApi
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER
 
 DAY = timedelta(days=1)
 LABELLED_SESSIONS = 5_750
@@ -134,9 +132,7 @@ class Pipeline:
     """The DAGs of a running stack."""
 
     def __init__(self, stack: Stack) -> None:
-        state = stack.state()
-        url = f"http://127.0.0.1:{state.ports['airflow']}"
-        self.airflow = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+        self.airflow = stack.airflow()
 
     def run(self, dag_id: str, **conf: Any) -> float:
         """Run a DAG to its end; the seconds it took."""

@@ -108,15 +108,12 @@ def workspace() -> Workspace:
 
 def airflow() -> AirflowApi:
     """Airflow of the embedded stack. Raises StackError where it does not run."""
-    from services.airflow_api import AirflowApi
     from services.local import StackError
-    from services.local.environment import AIRFLOW_USER, address
 
     embedded = stack()
     if not embedded.status()["airflow-api-server"]["running"]:
         raise StackError("Airflow does not run: start it with `loganalyzer up`")
-    state = embedded.state()
-    return AirflowApi(address(state, "airflow"), AIRFLOW_USER, state.secrets["airflow_password"])
+    return embedded.airflow()
 
 
 def print_json(document: Any) -> None:

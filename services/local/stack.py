@@ -10,12 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.local import components, processes
 from services.local.components import BIN, Component
-from services.local.environment import database_url, loganalyzer_environment, stack_environment
+from services.local.environment import (
+    AIRFLOW_USER,
+    address,
+    database_url,
+    loganalyzer_environment,
+    stack_environment,
+)
 from services.local.processes import StackError
 from services.local.state import State
+
+if TYPE_CHECKING:
+    from services.airflow_api import AirflowApi
 
 # What starts side by side. MLflow migrates its database itself, beside the migration of Airflow's.
 STORES: tuple[type[Component], ...] = (components.Postgres, components.Gateway)
@@ -117,6 +127,14 @@ class Stack:
         if missing:
             raise StackError(f"{' and '.join(missing)} does not run: start it with `make up`")
         return loganalyzer_environment(state)
+
+    def airflow(self) -> AirflowApi:
+        """Airflow's REST API; it logs in when it is first asked."""
+        from services.airflow_api import AirflowApi
+
+        state = self.state()
+        password = state.secrets["airflow_password"]
+        return AirflowApi(address(state, "airflow"), AIRFLOW_USER, password)
 
     def exists(self) -> bool:
         """Whether the folder holds a stack, running or not."""

@@ -6,9 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from include.workspace import Workspace, open_workspace
-from services.airflow_api import AirflowApi, AirflowError
+from services.airflow_api import AirflowError
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -26,9 +25,7 @@ def test_a_batch_that_cannot_be_written_is_published_when_it_can(airflow_stack: 
     # An object where the part needs a folder.
     in_the_way = "events/source=one/date=2026-03-02/hour=10"
     space.store.put_bytes(space.settings.bucket_lake, in_the_way, b"")
-    state = airflow_stack.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    airflow = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    airflow = airflow_stack.airflow()
     airflow.unpause("ingest_logs")
     with pytest.raises(AirflowError, match="failed"):
         airflow.wait("ingest_logs", airflow.trigger("ingest_logs", {}), seconds=300)

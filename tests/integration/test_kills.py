@@ -14,7 +14,6 @@ from include.training import studies
 from include.workspace import open_workspace
 from services.airflow_api import AirflowApi
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
 from tests.processes import kill_leaves_below
 
@@ -39,17 +38,11 @@ def airflow(airflow_stack: Stack) -> AirflowApi:
     for path in simulation.files:
         key = str(path.relative_to(simulation.folder))
         space.store.put_bytes(space.settings.bucket_logs, key, path.read_bytes())
-    api = login(airflow_stack)
+    api = airflow_stack.airflow()
     for dag_id in ("ingest_logs", DAG_ID):
         api.unpause(dag_id)
     api.wait("ingest_logs", api.trigger("ingest_logs", {"source": SOURCE}), seconds=600)
     return api
-
-
-def login(stack: Stack) -> AirflowApi:
-    state = stack.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    return AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
 
 
 def test_a_run_whose_servers_are_killed_ends_all_the_same(
@@ -63,7 +56,7 @@ def test_a_run_whose_servers_are_killed_ends_all_the_same(
         else:
             kill(airflow_stack, victim)
             airflow_stack.up()
-        airflow = login(airflow_stack)
+        airflow = airflow_stack.airflow()
     airflow.wait(DAG_ID, run_id, seconds=1200)
     check_what_is_left(run_id)
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from include.workspace import Workspace, open_workspace
 from services.airflow_api import AirflowApi
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER, database_url
+from services.local.environment import database_url
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -55,9 +55,7 @@ def sources(
 
 @pytest.fixture
 def airflow(airflow_stack: Stack, sources: None) -> AirflowApi:
-    state = airflow_stack.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    api = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    api = airflow_stack.airflow()
     for dag_id in (DAG_ID, RETRAIN):
         api.unpause(dag_id)
     return api

@@ -14,7 +14,6 @@ from include import tracking
 from include.workspace import Workspace, open_workspace
 from services.airflow_api import AirflowApi
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER
 from services.simulator import simulate
 from tests.processes import kill_leaves_below
 
@@ -78,9 +77,7 @@ def running(airflow_stack: Stack) -> Stack:
 
 @pytest.fixture(scope="module")
 def airflow(running: Stack) -> AirflowApi:
-    state = running.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    api = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    api = running.airflow()
     for dag_id in RUNS:
         api.unpause(dag_id)
     return api

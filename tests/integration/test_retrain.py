@@ -55,9 +55,7 @@ def airflow(airflow_stack: Stack, data_dir: Path) -> AirflowApi:
         ]
     with space.engine.begin() as conn:
         import_labels(conn, "hdfs", labels, "loghub", "published")
-    state = airflow_stack.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    api = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    api = airflow_stack.airflow()
     for dag_id in ("ingest_logs", DAG_ID):
         api.unpause(dag_id)
     api.wait("ingest_logs", api.trigger("ingest_logs", {"source": "hdfs"}), seconds=600)
