@@ -12,7 +12,6 @@ import warnings
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from include.settings import PROJECT_ROOT
 from services.local import processes
@@ -22,13 +21,10 @@ from services.local.environment import (
     S3_USER,
     address,
     database_url,
-    loganalyzer_environment,
+    settings_of,
     stack_environment,
 )
 from services.local.state import State
-
-if TYPE_CHECKING:
-    from include.settings import Settings
 
 BIN = Path(sys.executable).parent
 DATABASES = ("airflow", "mlflow", "loganalyzer")
@@ -243,7 +239,7 @@ class Gateway(Component):
     def finish(self) -> None:
         from include.objects import ObjectStore
 
-        store = ObjectStore(_settings(self.state))
+        store = ObjectStore(settings_of(self.state))
         for bucket in BUCKETS:
             store.ensure_bucket(bucket)
 
@@ -348,7 +344,7 @@ class Api(Component):
         from include import database
         from include.database import accounts
 
-        pool = database.engine(_settings(self.state))
+        pool = database.engine(settings_of(self.state))
         with pool.begin() as conn:
             accounts.ensure_first_user(conn, FIRST_USER, self.state.secrets["admin_password"])
         pool.dispose()
@@ -390,18 +386,6 @@ class Dashboard(Component):
     @property
     def address(self) -> str:
         return address(self.state, "dashboard")
-
-
-def _settings(state: State) -> Settings:
-    """Those of this stack, whatever the environment of this process says."""
-    from include.settings import Settings
-
-    values = {
-        name.removeprefix("LOGANALYZER_").lower(): value
-        for name, value in loganalyzer_environment(state).items()
-        if name != "LOGANALYZER_STACK_DIR"
-    }
-    return Settings.model_validate(values)
 
 
 def _answers(url: str) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, Settings
 from services.local.state import State
 
 # One thread per process: tasks run side by side, and two cores are soon taken.
@@ -59,6 +59,16 @@ def loganalyzer_environment(state: State) -> dict[str, str]:
         ),
         "LOGANALYZER_STACK_DIR": str(state.folder),
     }
+
+
+def settings_of(state: State) -> Settings:
+    """The same as the settings that they are, whatever the environment of this process says."""
+    values = {
+        name.removeprefix("LOGANALYZER_").lower(): value
+        for name, value in loganalyzer_environment(state).items()
+        if name != "LOGANALYZER_STACK_DIR"
+    }
+    return Settings.model_validate(values)
 
 
 def stack_environment(state: State) -> dict[str, str]:
