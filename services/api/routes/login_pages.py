@@ -42,6 +42,12 @@ Next = Annotated[str, AfterValidator(_writable), Form(alias="next")]
 Given = Annotated[str, AfterValidator(_writable), Form()]
 
 
+@router.get("/")
+async def show_dashboard(space: Space) -> Response:
+    """For those who open the address of the API."""
+    return RedirectResponse(space.settings.dashboard_url, 303)
+
+
 @router.get("/login")
 def show_login(space: Space, kept: Kept, then: Asked = "") -> Response:
     """A form; for those who have logged in, the ways on and out."""

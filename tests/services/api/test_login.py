@@ -199,3 +199,11 @@ def test_a_form_in_an_odd_encoding_is_refused_as_any_other(
     kind = "multipart/form-data; charset=unicode_escape; boundary=b"
     answer = browser.post(path, content=f"{body}--b--\r\n", headers={"Content-Type": kind})
     assert 400 <= answer.status_code < 500, answer.text
+
+
+def test_whoever_opens_the_address_of_the_api_is_led_to_the_dashboard(
+    client: TestClient, space: Workspace
+) -> None:
+    answer = client.get("/", follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == space.settings.dashboard_url
