@@ -196,12 +196,12 @@ def _fill(anomalies: int) -> None:
 
 def _tokens(readers: int) -> list[str]:
     """Secrets of so many viewers: each of them may only ask so often."""
-    from include.database import accounts
+    from include.database import accounts, logins
     from include.workspace import open_workspace
 
     with open_workspace().engine.begin() as conn:
         users = [accounts.create_user(conn, f"reader{n}", None, "viewer") for n in range(readers)]
-        return [accounts.open_session(conn, user).secret for user in users]
+        return [logins.open_session(conn, user).secret for user in users]
 
 
 def _cases(lines: Sequence[bytes]) -> dict[str, Case]:

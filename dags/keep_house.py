@@ -50,12 +50,12 @@ def keep_house():
 
     @task
     def forget_old_logins(**context) -> int:
-        from include.database import accounts
+        from include.database import logins
         from include.intervals import LOOK_BACK, moment_of
         from include.workspace import open_workspace
 
         with open_workspace().engine.begin() as conn:
-            return accounts.forget_logins(conn, moment_of(context) - LOOK_BACK)
+            return logins.forget_logins(conn, moment_of(context) - LOOK_BACK)
 
     drop_old_months()
     forget_old_logins()

@@ -15,7 +15,8 @@ Where do I go to…
 - know what the judgement of a night rests on? `coverage.py`.
 - see what a challenger would have flagged? `shadows.py`.
 - change how the rows of an interval are replaced? `replacing.py`.
-- know who may log in, or who a secret belongs to? `accounts.py`, its tables in `account_tables.py`.
+- know who may log in? `accounts.py`; how people come by an account? `registration.py`; who a
+  session or token belongs to? `logins.py`. Their tables are in `account_tables.py`.
 - write down, or read, who did what? `audit.py`.
 """
 

@@ -20,9 +20,9 @@ from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from include.database import accounts
-from include.database.accounts import Identity
+from include.database import logins
 from include.database.audit import NOBODY, Actor, Origin
+from include.database.logins import Identity
 from include.sources import InvalidSource, sources_at_hand
 from include.workspace import Workspace
 from services.api.problems import Problem
@@ -105,7 +105,7 @@ def _identified(
     identity = None
     if secret:
         with space.engine.connect() as conn:
-            identity = accounts.identify(conn, secret)
+            identity = logins.identify(conn, secret)
     if identity is None:
         what = "this login or token is not known any more" if secret else "this needs a login"
         told = f"{what}: log in, or send an API token as `Authorization: Bearer …`"

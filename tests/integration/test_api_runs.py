@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from include.database import accounts
+from include.database import accounts, logins
 from include.workspace import Workspace, open_workspace
 from services.api.app import create_app
 from services.local import Stack
@@ -61,7 +61,7 @@ def space(
 def analyst(space: Workspace) -> Iterator[TestClient]:
     with space.engine.begin() as conn:
         user = accounts.create_user(conn, f"u{uuid4().hex[:12]}", None, "analyst")
-        secret = accounts.open_session(conn, user).secret
+        secret = logins.open_session(conn, user).secret
     headers = {"Authorization": f"Bearer {secret}"}
     with TestClient(create_app(space), headers=headers, raise_server_exceptions=False) as caller:
         yield caller

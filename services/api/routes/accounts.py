@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from include import passwords
-from include.database import accounts
-from include.database.accounts import AccountConflict, InvalidAccount, NewSecret, Refused
+from include.database import accounts, logins, registration
+from include.database.accounts import AccountConflict, InvalidAccount, Refused
+from include.database.logins import NewSecret
 from include.workspace import Workspace
 from services.api.access import (
     InSession,
@@ -120,7 +121,7 @@ def log_out(caller: InSession, space: Space) -> None:
     who = caller.identity
     assert who.session_id is not None  # noqa: S101  the guard has seen to it
     with space.engine.begin() as conn:
-        accounts.end_session(conn, who.user_id, who.session_id, caller.actor)
+        logins.end_session(conn, who.user_id, who.session_id, caller.actor)
 
 
 def new_session(request: Request, space: Workspace, name: str, password: str) -> NewSecret:
@@ -148,7 +149,7 @@ def sessions(
     """Your logins that have not ended, the newest first."""
     who = caller.identity
     with space.engine.connect() as conn:
-        found = accounts.sessions_of(conn, who.user_id, before_of(cursor), limit + 1)
+        found = logins.sessions_of(conn, who.user_id, before_of(cursor), limit + 1)
     rows = [row | {"is_this": row["session_id"] == who.session_id} for row in found]
     return Page[SessionItem](**page_of(rows, limit, "session_id"))
 
@@ -157,7 +158,7 @@ def sessions(
 def end_session(session_id: Id, caller: InSession, space: Space) -> None:
     """End one of your logins, such as that of a computer you have lost."""
     with space.engine.begin() as conn:
-        if not accounts.end_session(conn, caller.identity.user_id, session_id, caller.actor):
+        if not logins.end_session(conn, caller.identity.user_id, session_id, caller.actor):
             raise Problem(404, f"no login {session_id} of yours: `GET /v1/me/sessions` lists them")
 
 
@@ -210,7 +211,7 @@ def tokens(
 ) -> Page[TokenItem]:
     """Your tokens that are good, the newest first."""
     with space.engine.connect() as conn:
-        rows = accounts.tokens_of(conn, caller.identity.user_id, before_of(cursor), limit + 1)
+        rows = logins.tokens_of(conn, caller.identity.user_id, before_of(cursor), limit + 1)
     return Page[TokenItem](**page_of(rows, limit, "token_id"))
 
 
@@ -223,7 +224,7 @@ def create_token(given: TokenRequest, caller: InSession, space: Space) -> NewTok
     scopes = sorted(set(given.scopes))
     lasts = timedelta(days=given.expires_in_days)
     with space.engine.begin() as conn:
-        token = accounts.create_token(
+        token = logins.create_token(
             conn, caller.identity.user_id, given.name, list(scopes), lasts, caller.actor
         )
     return NewToken(
@@ -239,7 +240,7 @@ def create_token(given: TokenRequest, caller: InSession, space: Space) -> NewTok
 def revoke_token(token_id: Id, caller: InSession, space: Space) -> None:
     """Revoke a token."""
     with space.engine.begin() as conn:
-        if not accounts.revoke_token(conn, caller.identity.user_id, token_id, caller.actor):
+        if not logins.revoke_token(conn, caller.identity.user_id, token_id, caller.actor):
             raise Problem(404, f"no token {token_id} of yours: `GET /v1/me/tokens` lists them")
 
 
@@ -279,7 +280,7 @@ def registered(
 ) -> tuple[int, str]:
     """Who has registered, and their role. Raises Problem 403, 409 or 422."""
     with told_problems(), space.engine.begin() as conn:
-        return accounts.register(
+        return registration.register(
             conn,
             space.settings.registration,
             name,

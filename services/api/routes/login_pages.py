@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator
 
-from include.database import accounts
-from include.database.accounts import SESSION_LASTS, Identity, NewSecret
+from include.database import logins, registration
+from include.database.accounts import Refused
+from include.database.logins import SESSION_LASTS, Identity, NewSecret
 from include.settings import Settings
 from include.workspace import Workspace
 from services.api import oidc
@@ -79,7 +80,7 @@ def log_out(request: Request, space: Space, kept: Kept) -> Response:
     who = _known(space, kept)
     if who is not None and who.session_id is not None:
         with space.engine.begin() as conn:
-            accounts.end_session(conn, who.user_id, who.session_id, actor_of(request, who))
+            logins.end_session(conn, who.user_id, who.session_id, actor_of(request, who))
     answer = RedirectResponse("login", 303)
     answer.delete_cookie(COOKIE)
     return answer
@@ -91,8 +92,8 @@ def show_register(space: Space, invitation: str = "", then: Asked = "") -> Respo
     form = {"name": "", "email": "", "invitation": invitation}
     with space.engine.connect() as conn:
         try:
-            accounts.may_register(conn, space.settings.registration, invitation)
-        except accounts.Refused as error:
+            registration.may_register(conn, space.settings.registration, invitation)
+        except Refused as error:
             return _register_page(space.settings, then, Problem(403, str(error)), **form)
     return _register_page(space.settings, then, **form)
 
@@ -117,7 +118,7 @@ def register(
     with space.engine.begin() as conn:
         who = replace(actor_of(request), actor=name.lower())
         agent = request.headers.get("user-agent")
-        session = accounts.start_session(conn, user_id, who, agent)
+        session = logins.start_session(conn, user_id, who, agent)
     return entered(space.settings, session, safe_target(space.settings, then))
 
 
@@ -160,7 +161,7 @@ def finish_sign_in(request: Request, space: Space) -> Response:
 
 def _signed_in(request: Request, space: Workspace, who: oidc.SignedIn) -> NewSecret:
     with space.engine.begin() as conn:
-        session = accounts.sign_in(
+        session = registration.sign_in(
             conn,
             who.subject,
             who.called,
@@ -201,7 +202,7 @@ def _known(space: Workspace, kept: str | None) -> Identity | None:
     if not kept:
         return None
     with space.engine.connect() as conn:
-        return accounts.identify(conn, kept)
+        return logins.identify(conn, kept)
 
 
 def _refuse_other_sites(request: Request) -> None:

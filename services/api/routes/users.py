@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.database import Connection, accounts, audit
+from include.database import Connection, accounts, audit, logins, registration
 from services.api.access import Admin, Space
 from services.api.fields import Id
 from services.api.paging import Cursor, Limit, Page, decode, page_of
@@ -126,7 +126,7 @@ def end_sessions(name: Name, caller: Admin, space: Space) -> None:
     """End all logins of somebody; their tokens stay good."""
     with space.engine.begin() as conn:
         subject = _user(conn, name)["name"]
-        ended = accounts.end_sessions(conn, subject)
+        ended = logins.end_sessions(conn, subject)
         audit.record(conn, caller.actor, "session.logout", subject, after={"ended": ended})
 
 
@@ -169,7 +169,7 @@ def invitations(
 ) -> Page[InvitationItem]:
     """The invitations that nobody has come by yet, the newest first."""
     with space.engine.connect() as conn:
-        rows = accounts.invitations(conn, before_of(cursor), limit + 1)
+        rows = registration.invitations(conn, before_of(cursor), limit + 1)
     return Page[InvitationItem](**page_of(rows, limit, "invitation_id"))
 
 
@@ -180,7 +180,7 @@ def invite(given: InvitationRequest, caller: Admin, space: Space) -> NewInvitati
         raise Problem(409, "registration is off: nobody could come by an invitation")
     lasts = timedelta(days=given.expires_in_days)
     with space.engine.begin() as conn:
-        made = accounts.invite(conn, caller.identity.user_id, given.role, lasts, caller.actor)
+        made = registration.invite(conn, caller.identity.user_id, given.role, lasts, caller.actor)
     asked = urlencode({"invitation": made.secret})
     return NewInvitation(
         invitation_id=made.id,
@@ -194,7 +194,7 @@ def invite(given: InvitationRequest, caller: Admin, space: Space) -> NewInvitati
 def revoke_invitation(invitation_id: Id, caller: Admin, space: Space) -> None:
     """Take back an invitation."""
     with space.engine.begin() as conn:
-        if not accounts.revoke_invitation(conn, invitation_id, caller.actor):
+        if not registration.revoke_invitation(conn, invitation_id, caller.actor):
             raise Problem(404, f"no open invitation {invitation_id}: `GET /v1/invitations`")
 
 
@@ -206,7 +206,7 @@ class TokenOfUser(TokenItem):
 def tokens(_: Admin, space: Space, cursor: Cursor = None, limit: Limit = 50) -> Page[TokenOfUser]:
     """The tokens of everybody that are good, the newest first."""
     with space.engine.connect() as conn:
-        rows = accounts.all_tokens(conn, before_of(cursor), limit + 1)
+        rows = logins.all_tokens(conn, before_of(cursor), limit + 1)
     return Page[TokenOfUser](**page_of(rows, limit, "token_id"))
 
 
@@ -214,5 +214,5 @@ def tokens(_: Admin, space: Space, cursor: Cursor = None, limit: Limit = 50) -> 
 def revoke_token(token_id: Id, caller: Admin, space: Space) -> None:
     """Revoke the token of anybody."""
     with space.engine.begin() as conn:
-        if not accounts.revoke_token(conn, None, token_id, caller.actor):
+        if not logins.revoke_token(conn, None, token_id, caller.actor):
             raise Problem(404, f"no token {token_id} that is good: `GET /v1/tokens` lists them")

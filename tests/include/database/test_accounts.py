@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from include import passwords
-from include.database import Connection, Engine, accounts
-from include.database.accounts import AccountConflict, InvalidAccount, NewSecret, Refused
+from include.database import Connection, Engine, accounts, logins, registration
+from include.database.accounts import AccountConflict, InvalidAccount, Refused
 from include.database.audit import NOBODY, Actor
+from include.database.logins import NewSecret
 
 PASSWORD, OTHER = "correct horse battery", "another password"
 WHO = Actor(NOBODY, "api", address="10.0.0.1")
@@ -116,7 +117,7 @@ def test_who_is_not_active_does_not_log_in_and_their_secrets_are_none(
 ) -> None:
     with engine.begin() as conn:
         bob = accounts.create_user(conn, "bob", PASSWORD, "viewer")
-        token = accounts.create_token(conn, bob, "x", ["read"], WEEK, WHO)
+        token = logins.create_token(conn, bob, "x", ["read"], WEEK, WHO)
     session = log_in(engine, name="bob")
     assert session is not None
     with engine.begin() as conn:
@@ -125,7 +126,7 @@ def test_who_is_not_active_does_not_log_in_and_their_secrets_are_none(
     with engine.begin() as conn:
         accounts.change_user(conn, "bob", is_active=True)
         for secret in (session, token):
-            assert accounts.identify(conn, secret.secret) is None
+            assert logins.identify(conn, secret.secret) is None
 
 
 def test_a_hash_with_old_parameters_is_made_anew_at_a_login(
@@ -144,15 +145,15 @@ def test_a_new_password_ends_the_other_sessions(engine: Engine, ada: int) -> Non
     assert here is not None
     assert there is not None
     with engine.connect() as conn:
-        identity = accounts.identify(conn, here.secret)
+        identity = logins.identify(conn, here.secret)
     assert identity is not None
     assert not accounts.change_password(engine, identity, "wrong", OTHER, WHO)
     with pytest.raises(InvalidAccount, match="12 to 200"):
         accounts.change_password(engine, identity, PASSWORD, "short", WHO)
     assert accounts.change_password(engine, identity, PASSWORD, OTHER, WHO)
     with engine.connect() as conn:
-        assert accounts.identify(conn, here.secret) is not None
-        assert accounts.identify(conn, there.secret) is None
+        assert logins.identify(conn, here.secret) is not None
+        assert logins.identify(conn, there.secret) is None
     assert log_in(engine) is None
     assert log_in(engine, OTHER) is not None
 
@@ -186,14 +187,14 @@ def test_two_admins_who_demote_each_other_do_not_both_succeed(engine: Engine, ad
 
 def test_an_invitation_is_for_one(engine: Engine, ada: int) -> None:
     with engine.begin() as conn:
-        secret = accounts.invite(conn, ada, "analyst", WEEK, WHO).secret
+        secret = registration.invite(conn, ada, "analyst", WEEK, WHO).secret
     both = threading.Barrier(2)
 
     def come(name: str) -> bool:
         with engine.begin() as conn:
             both.wait(timeout=10)
             try:
-                accounts.register(conn, "invite", name, PASSWORD, None, secret, WHO)
+                registration.register(conn, "invite", name, PASSWORD, None, secret, WHO)
             except Refused:
                 return False
             return True
@@ -206,7 +207,7 @@ def test_an_invitation_is_for_one(engine: Engine, ada: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("registration", "invitation", "role"),
+    ("setting", "invitation", "role"),
     [
         ("open", None, "viewer"),
         ("open", "", "viewer"),
@@ -220,27 +221,27 @@ def test_an_invitation_is_for_one(engine: Engine, ada: int) -> None:
     ],
 )
 def test_who_may_register_is_a_setting(
-    conn: Connection, registration: str, invitation: str | None, role: str | None
+    conn: Connection, setting: str, invitation: str | None, role: str | None
 ) -> None:
     admin = accounts.create_user(conn, "root-of-all", PASSWORD, "admin")
-    good = accounts.invite(conn, admin, "analyst", WEEK, WHO).secret
+    good = registration.invite(conn, admin, "analyst", WEEK, WHO).secret
     secret = good if invitation == "good" else invitation
     if role is None:
         with pytest.raises(Refused):
-            accounts.may_register(conn, registration, secret)
+            registration.may_register(conn, setting, secret)
     else:
-        assert accounts.may_register(conn, registration, secret)[1] == role
+        assert registration.may_register(conn, setting, secret)[1] == role
 
 
 def test_an_invitation_ends(conn: Connection) -> None:
     admin = accounts.create_user(conn, "root-of-all", PASSWORD, "admin")
-    old = accounts.invite(conn, admin, "viewer", timedelta(0), WHO)
-    taken_back = accounts.invite(conn, admin, "viewer", WEEK, WHO)
-    assert accounts.revoke_invitation(conn, taken_back.id, WHO)
-    assert not accounts.revoke_invitation(conn, taken_back.id, WHO)
+    old = registration.invite(conn, admin, "viewer", timedelta(0), WHO)
+    taken_back = registration.invite(conn, admin, "viewer", WEEK, WHO)
+    assert registration.revoke_invitation(conn, taken_back.id, WHO)
+    assert not registration.revoke_invitation(conn, taken_back.id, WHO)
     for invitation in (old, taken_back):
         with pytest.raises(Refused, match="used or has ended"):
-            accounts.may_register(conn, "invite", invitation.secret)
+            registration.may_register(conn, "invite", invitation.secret)
 
 
 @pytest.mark.parametrize("change", [{"role": "analyst"}, {"is_active": False}])
@@ -249,22 +250,24 @@ def test_who_is_no_admin_any_more_comes_back_by_no_invitation(
 ) -> None:
     accounts.create_user(conn, "root-of-all", PASSWORD, "admin")
     mallory = accounts.create_user(conn, "mallory", PASSWORD, "admin")
-    kept_back = accounts.invite(conn, mallory, "admin", WEEK, WHO)
+    kept_back = registration.invite(conn, mallory, "admin", WEEK, WHO)
     accounts.change_user(conn, "mallory", **change)
     accounts.change_user(conn, "mallory", role="admin", is_active=True)
     with pytest.raises(Refused, match="used or has ended"):
-        accounts.may_register(conn, "invite", kept_back.secret)
+        registration.may_register(conn, "invite", kept_back.secret)
 
 
 def test_whom_a_provider_signs_in_is_found_by_issuer_and_subject(conn: Connection) -> None:
     accounts.create_user(conn, "ada", PASSWORD, "admin")
     for _ in range(2):
-        session = accounts.sign_in(conn, "https://idp 1", "ada@example.com", None, "viewer", WHO)
+        session = registration.sign_in(
+            conn, "https://idp 1", "ada@example.com", None, "viewer", WHO
+        )
         assert session is not None
-        identity = accounts.identify(conn, session.secret)
+        identity = logins.identify(conn, session.secret)
         assert identity is not None
         assert (identity.name, identity.role) == ("ada-2", "viewer")
-    other = accounts.sign_in(conn, "https://idp 2", "Ada", None, "viewer", WHO)
+    other = registration.sign_in(conn, "https://idp 2", "Ada", None, "viewer", WHO)
     assert other is not None
     names = [each["name"] for each in accounts.users(conn)]
     assert names == ["ada", "ada-2", "ada-3"]
@@ -285,28 +288,28 @@ def test_whom_a_provider_signs_in_is_found_by_issuer_and_subject(conn: Connectio
 def test_what_a_provider_calls_somebody_becomes_a_name(
     conn: Connection, called: str, name: str
 ) -> None:
-    accounts.sign_in(conn, "https://idp 1", called, None, "viewer", WHO)
+    registration.sign_in(conn, "https://idp 1", called, None, "viewer", WHO)
     assert [each["name"] for each in accounts.users(conn)] == [name]
 
 
 def test_a_person_whom_a_provider_signs_in_has_no_password(engine: Engine) -> None:
     with engine.begin() as conn:
-        accounts.sign_in(conn, "https://idp 1", "ada", None, "viewer", WHO)
+        registration.sign_in(conn, "https://idp 1", "ada", None, "viewer", WHO)
     assert log_in(engine, "the password of nobody") is None
 
 
 def test_what_has_ended_long_ago_is_forgotten(engine: Engine, ada: int) -> None:
     with engine.begin() as conn:
         for lasts in (timedelta(days=-40), timedelta(days=-1), WEEK):
-            accounts.create_token(conn, ada, "x", ["read"], lasts, WHO)
-            accounts.invite(conn, ada, "viewer", lasts, WHO)
-        accounts.open_session(conn, ada)
+            logins.create_token(conn, ada, "x", ["read"], lasts, WHO)
+            registration.invite(conn, ada, "viewer", lasts, WHO)
+        logins.open_session(conn, ada)
         conn.execute(
             sa.text("UPDATE loganalyzer.sessions SET revoked_at = now() - interval '31 days'")
         )
-        accounts.open_session(conn, ada)
+        logins.open_session(conn, ada)
     with engine.begin() as conn:
-        assert accounts.forget_logins(conn, datetime.now(UTC) - timedelta(days=30)) == 3
+        assert logins.forget_logins(conn, datetime.now(UTC) - timedelta(days=30)) == 3
         for table, left in (("sessions", 1), ("api_tokens", 2), ("invitations", 2)):
             assert conn.scalar(sa.text(f"SELECT count(*) FROM loganalyzer.{table}")) == left
 

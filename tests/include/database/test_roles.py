@@ -16,11 +16,11 @@ from include.database import (
     ROLES,
     Connection,
     Engine,
-    accounts,
     anomalies,
     audit,
     feedback,
     labels,
+    logins,
 )
 from include.database.audit import Actor
 from include.database.feedback import Subject
@@ -177,7 +177,7 @@ def test_a_writer_adds_to_the_record_of_actions_and_sees_no_people(
     with logged_in(superuser, database, WRITER) as engine:
         with engine.begin() as conn:
             audit.record(conn, Actor("ada", "airflow"), "model.promote", "disk/3")
-            accounts.forget_logins(conn, MONDAY)
+            logins.forget_logins(conn, MONDAY)
         for table in ("users", "sessions", "api_tokens", "invitations", "audit_log"):
             refused = pytest.raises(sa.exc.ProgrammingError, match=REFUSED)
             with engine.connect() as conn, refused:

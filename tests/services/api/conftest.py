@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from include.database import accounts
+from include.database import accounts, logins
 from include.workspace import Workspace, open_workspace
 from services.api import limits
 from services.api.app import create_app
@@ -50,7 +50,7 @@ def login(space: Workspace, client: TestClient) -> Login:
     def make(role: str = "viewer", name: str | None = None) -> TestClient:
         with space.engine.begin() as conn:
             user = accounts.create_user(conn, name or f"u{uuid4().hex[:12]}", None, role)
-            secret = accounts.open_session(conn, user).secret
+            secret = logins.open_session(conn, user).secret
         headers = {"Authorization": f"Bearer {secret}"}
         return TestClient(client.app, raise_server_exceptions=False, headers=headers)
 

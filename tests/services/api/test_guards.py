@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from include.database import accounts
+from include.database import accounts, logins
 from include.database.accounts import ROLES
 from include.database.audit import Actor
 from include.workspace import Workspace
@@ -42,7 +42,7 @@ def answers(client: TestClient, method: str, path: str, secret: str, **sent: Any
 def session_of(space: Workspace, role: str) -> str:
     with space.engine.begin() as conn:
         user = accounts.create_user(conn, f"u{uuid4().hex[:12]}", None, role)
-        return accounts.open_session(conn, user).secret
+        return logins.open_session(conn, user).secret
 
 
 def token_with(space: Workspace, *scopes: Permission) -> str:
@@ -50,7 +50,7 @@ def token_with(space: Workspace, *scopes: Permission) -> str:
     with space.engine.begin() as conn:
         user = accounts.create_user(conn, f"u{uuid4().hex[:12]}", None, "admin")
         who = Actor("a test", "cli")
-        return accounts.create_token(conn, user, "a test", list(scopes), DAY, who).secret
+        return logins.create_token(conn, user, "a test", list(scopes), DAY, who).secret
 
 
 @pytest.mark.parametrize("sent", [{"json": {}}, {"json": [None]}, {"json": "text"}], ids=str)

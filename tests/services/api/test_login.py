@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick_hashes")
 @pytest.fixture
 def ada(space: Workspace) -> str:
     """The name of a user with PASSWORD."""
-    name = f"ada-{accounts.new_secret('')[:8].lower().replace('_', '-')}"
+    name = f"ada-{uuid4().hex[:8]}"
     with space.engine.begin() as conn:
         accounts.create_user(conn, name, PASSWORD, "analyst")
     return name

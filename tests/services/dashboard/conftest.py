@@ -14,7 +14,7 @@ import uvicorn
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from include.database import accounts
+from include.database import accounts, logins
 from include.settings import PROJECT_ROOT
 from include.workspace import Workspace
 from services.api.app import create_app
@@ -68,7 +68,7 @@ def show(space: Workspace, served: str, monkeypatch: pytest.MonkeyPatch) -> Show
             with space.engine.begin() as conn:
                 name = f"d{uuid4().hex[:12]}"
                 user = accounts.create_user(conn, name, None, role)
-                secret = accounts.open_session(conn, user).secret
+                secret = logins.open_session(conn, user).secret
         monkeypatch.setattr(session, "secret", lambda: secret)
         monkeypatch.setattr(session, "address", lambda: "192.0.2.7")
         app = AppTest.from_file(str(APP), default_timeout=PATIENCE_S)
