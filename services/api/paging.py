@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
+from services.api.fields import Id
 from services.api.problems import Problem
 
 Item = TypeVar("Item")
@@ -23,8 +25,6 @@ Limit = Annotated[int, Query(ge=1, le=500, description="most items of a page")]
 
 class Page(BaseModel, Generic[Item]):
     """Items, and where to go on."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     items: list[Item]
     next_cursor: str | None = Field(description="asks for the next page; null on the last one")
@@ -48,12 +48,23 @@ def decode(cursor: str | None, kind: type[Key]) -> Key | None:
         raise Problem(422, "cursor: not one that a page of this list has given") from error
 
 
-def page_of(rows: list[dict[str, Any]], limit: int, *key: str) -> dict[str, Any]:
+def before_of(cursor: str | None) -> int | None:
+    """The id that a page of ids begins before. Raises Problem 422."""
+    place = decode(cursor, tuple[Id])
+    return place and place[0]
+
+
+def page_of(
+    rows: list[dict[str, Any]],
+    limit: int,
+    *key: str,
+    as_item: Callable[[dict[str, Any]], Any] = dict,
+) -> dict[str, Any]:
     """The page of rows that were read with one more than it may hold. key: the columns that say
-    where one lies in the order of the list."""
+    where one lies in the order of the list. as_item: what a row is shown as."""
     kept = rows[:limit]
     is_last = len(rows) <= limit
     return {
-        "items": kept,
+        "items": [as_item(row) for row in kept],
         "next_cursor": None if is_last else encode(*(kept[-1][name] for name in key)),
     }

@@ -25,7 +25,7 @@ from services.api.access import (
 )
 from services.api.fields import Id, Reason
 from services.api.limits import count_login
-from services.api.paging import Cursor, Limit, Page, decode, page_of
+from services.api.paging import Cursor, Limit, Page, before_of, page_of
 from services.api.problems import Problem, responses
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -55,12 +55,6 @@ def told_problems() -> Iterator[None]:
         raise Problem(409, str(error)) from error
     except InvalidAccount as error:
         raise Problem(422, str(error)) from error
-
-
-def before_of(cursor: str | None) -> int | None:
-    """The id that a page of ids begins before. Raises Problem 422."""
-    place = decode(cursor, tuple[Id])
-    return place and place[0]
 
 
 class Me(BaseModel):

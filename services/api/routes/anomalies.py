@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -35,6 +35,8 @@ KEYS: dict[browsing.Sort, Any] = {
     "time": tuple[Moment, Text, Text, Moment],
     "score": tuple[float, Moment, Text, Text, Moment],
 }
+# What the rows call the columns that they are sorted by.
+SHOWN_AS = {"window_start": "time", "interval_start": "night"}
 EXAMPLE = {
     "id": "WyJzdG9yYWdlIiwiMjAyNi0wMy0wNVQwMDowMDowMCswMDowMCIsIjI0NWM5MDQxIl0",
     "source": "storage",
@@ -200,18 +202,14 @@ def list_anomalies(
     return etags.answer(request, as_page(rows, limit, sort))
 
 
-def as_page(rows: Sequence[Mapping[str, Any]], limit: int, sort: browsing.Sort) -> Page[Anomaly]:
+def as_page(rows: list[dict[str, Any]], limit: int, sort: browsing.Sort) -> Page[Anomaly]:
     """What is known of `limit` anomalies, where one more was asked for."""
-    last = rows[limit - 1] if len(rows) > limit else None
+    key = (SHOWN_AS.get(name, name) for name in browsing.ORDERS[sort])
     return Page[Anomaly](
-        items=[Anomaly.model_construct(**as_anomaly(row)) for row in rows[:limit]],
-        next_cursor=last and _cursor(last, sort),
+        **paging.page_of(
+            rows, limit, *key, as_item=lambda row: Anomaly.model_construct(**as_anomaly(row))
+        )
     )
-
-
-def _cursor(row: Mapping[str, Any], sort: browsing.Sort) -> str:
-    told = {**row, "window_start": row["time"], "interval_start": row["night"]}
-    return paging.encode(*(told[name] for name in browsing.ORDERS[sort]))
 
 
 @router.get(

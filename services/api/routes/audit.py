@@ -18,8 +18,7 @@ from include.database.audit import Origin, Which
 from include.workspace import Workspace
 from services.api.access import Admin, Space
 from services.api.fields import Moment
-from services.api.paging import Cursor, Limit, Page, page_of
-from services.api.routes.accounts import before_of
+from services.api.paging import Cursor, Limit, Page, before_of, page_of
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from include.database import audit, feedback
 from include.database.feedback import InvalidFeedback
-from services.api import paging
 from services.api.access import Judge, Reader, Space
 from services.api.fields import Id, Moment, Reason, Text
-from services.api.paging import Cursor, Limit, Page
+from services.api.paging import Cursor, Limit, Page, before_of, page_of
 from services.api.problems import Problem, responses
 from services.api.routes.anomalies import Source
 
@@ -113,15 +112,10 @@ def list_feedback(
     limit: Limit = 50,
 ) -> Page[Feedback]:
     """Feedback in force, the newest first."""
-    after = paging.decode(cursor, tuple[Id])
+    before = before_of(cursor)
     with space.engine.connect() as conn:
-        before = after[0] if after else None
         rows = feedback.page(conn, source, limit + 1, before, is_counted=counted)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page[Feedback](
-        items=[Feedback.model_validate(row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(last["feedback_id"]),
-    )
+    return Page[Feedback](**page_of(rows, limit, "feedback_id"))
 
 
 @router.post("/feedback", status_code=201)

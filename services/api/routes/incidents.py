@@ -190,13 +190,8 @@ def list_incidents(
     after = paging.decode(cursor, KEY)
     with space.engine.connect() as conn:
         rows = incident_pages.page(conn, wanted, limit + 1, after)
-    last = rows[limit - 1] if len(rows) > limit else None
-    names = ("last_night", "rank", "score", "incident_id")
-    page = Page[Incident](
-        items=[Incident.model_validate(row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(*(last[name] for name in names)),
-    )
-    return etags.answer(request, page)
+    page = paging.page_of(rows, limit, "last_night", "rank", "score", "incident_id")
+    return etags.answer(request, Page[Incident](**page))
 
 
 @router.get(

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from include.database import audit, labels
 from include.database.labels import InvalidLabels, LabelRow, checked
-from services.api import paging
 from services.api.access import Judge, Reader, Space
 from services.api.fields import Id, Moment, Reason, Text
-from services.api.paging import Cursor, Limit, Page
+from services.api.paging import Cursor, Limit, Page, before_of, page_of
 from services.api.problems import Problem, responses
 from services.api.routes.anomalies import Source
 
@@ -58,13 +57,10 @@ def list_labels(
     space: Space, _: Reader, source: Source = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[Label]:
     """Labels, the newest first."""
-    after = paging.decode(cursor, tuple[Id])
     with space.engine.connect() as conn:
-        rows = labels.page(conn, source, limit + 1, after[0] if after else None)
-    last = rows[limit - 1] if len(rows) > limit else None
+        rows = labels.page(conn, source, limit + 1, before_of(cursor))
     return Page[Label](
-        items=[Label.model_construct(**row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(last["label_id"]),
+        **page_of(rows, limit, "label_id", as_item=lambda row: Label.model_construct(**row))
     )
 
 

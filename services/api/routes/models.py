@@ -6,17 +6,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from include import tracking
 from include.database import promotions
 from include.tracking import MlflowClient, VersionDetails
 from include.tracking.runs import curves_of
 from include.workspace import Workspace
-from services.api import paging
 from services.api.access import Reader, Space
-from services.api.fields import Id, Text
-from services.api.paging import Cursor, Limit, Page
+from services.api.fields import Text
+from services.api.paging import Cursor, Limit, Page, before_of, page_of
 from services.api.problems import Problem, responses
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -64,8 +63,6 @@ class Check(BaseModel):
 
 class Promotion(BaseModel):
     """What the gate said of a challenger, and what became of it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     promotion_id: int
     dag_run_id: str = Field(description="the run of `train_detectors`, or who rolled back when")
@@ -122,10 +119,9 @@ def promotions_of(
 ) -> Page[Promotion]:
     """What the gate said of each challenger of a source, the newest first."""
     _known(space, source)
-    before = paging.decode(cursor, tuple[Id])
     with space.engine.connect() as conn:
-        rows = promotions.page(conn, source, before[0] if before else None, limit + 1)
-    return Page[Promotion].model_validate(paging.page_of(rows, limit, "promotion_id"))
+        rows = promotions.page(conn, source, before_of(cursor), limit + 1)
+    return Page[Promotion](**page_of(rows, limit, "promotion_id"))
 
 
 @router.get("/{source}/{version}/evaluation", responses=responses(404, 503))

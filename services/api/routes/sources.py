@@ -168,12 +168,7 @@ def coverage(
     after = paging.decode(cursor, tuple[Moment, Text, Moment])
     with space.engine.connect() as conn:
         rows = source_pages.nights(conn, limit + 1, source, start, end, after)
-    last = rows[limit - 1] if len(rows) > limit else None
-    names = ("interval_start", "source", "interval_end")
-    return Page[Night](
-        items=[Night.model_validate(row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(*(last[name] for name in names)),
-    )
+    return Page[Night](**paging.page_of(rows, limit, "interval_start", "source", "interval_end"))
 
 
 @router.get("/monitoring")
@@ -191,11 +186,7 @@ def monitoring(
     days = (each and each.date() for each in (start, end))
     with space.engine.connect() as conn:
         rows = source_pages.measurements(conn, limit + 1, source, *days, after=after)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page[Measurement](
-        items=[Measurement.model_validate(row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(*(last[name] for name in ("day", "source", "measure"))),
-    )
+    return Page[Measurement](**paging.page_of(rows, limit, "day", "source", "measure"))
 
 
 def _rows(space: Workspace) -> list[dict[str, Any]]:

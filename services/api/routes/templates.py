@@ -119,10 +119,8 @@ def list_templates(
     after = paging.decode(cursor, KEYS[sort])
     with space.engine.connect() as conn:
         rows = template_pages.page(conn, limit + 1, source, q or None, new_since, sort, after)
-    last = rows[limit - 1] if len(rows) > limit else None
     return Page[Template](
-        items=[_as_template(row) for row in rows[:limit]],
-        next_cursor=last and paging.encode(last["place"], last["template_id"]),
+        **paging.page_of(rows, limit, "place", "template_id", as_item=_as_template)
     )
 
 

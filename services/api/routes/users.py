@@ -12,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.database import Connection, accounts, audit, logins, registration
 from services.api.access import Admin, Space
 from services.api.fields import Id
-from services.api.paging import Cursor, Limit, Page, decode, page_of
+from services.api.paging import Cursor, Limit, Page, before_of, decode, page_of
 from services.api.problems import Problem, responses
 from services.api.routes.accounts import (
     Email,
     NewName,
     NewPassword,
     TokenItem,
-    before_of,
     told_problems,
 )
 
