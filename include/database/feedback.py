@@ -29,11 +29,6 @@ OF_SESSION = sa.text(
     "AND (CAST(:source AS text) IS NULL OR source = :source) "
     "ORDER BY interval_start DESC, score DESC LIMIT 1"
 )
-IN_FORCE = sa.text(
-    "SELECT f.*, m.anomalies AS hidden FROM loganalyzer.feedback_in_force AS f "
-    "LEFT JOIN loganalyzer.muted_anomalies AS m USING (feedback_id) "
-    "WHERE CAST(:source AS text) IS NULL OR f.source = :source ORDER BY feedback_id DESC"
-)
 INVALID = "22023"
 
 
@@ -100,22 +95,20 @@ def of_session(conn: Connection, session: str, source: str | None = None) -> Sub
     return Subject(*found)
 
 
-def in_force(conn: Connection, source: str | None = None) -> list[dict[str, Any]]:
-    """What was said and not withdrawn, the newest first: the columns of the view
-    `feedback_in_force`, and `hidden`, how many anomalies it hides; None for what is no mute."""
-    return [dict(row) for row in conn.execute(IN_FORCE, {"source": source}).mappings()]
-
-
-def page(
+def in_force(
     conn: Connection,
-    source: str | None,
-    limit: int,
+    source: str | None = None,
+    limit: int | None = None,
     before: int | None = None,
     *,
-    is_counted: bool = False,
+    is_counted: bool = True,
 ) -> list[dict[str, Any]]:
-    """So much of the same, of lesser ids than `before`. is_counted: whether `hidden` is known,
-    which asks all anomalies that there are; it is None otherwise."""
+    """What was said and not withdrawn, the newest first: the columns of the view
+    `feedback_in_force`, and `hidden`, how many anomalies it hides; None for what is no mute.
+
+    before: only of lesser ids. is_counted: whether `hidden` is known, which asks all anomalies that
+    there are; it is None otherwise.
+    """
     conditions = "(CAST(:source AS text) IS NULL OR source = :source) "
     conditions += "AND (CAST(:before AS bigint) IS NULL OR feedback_id < :before)"
     rows = f"SELECT * FROM loganalyzer.feedback_in_force WHERE {conditions} "  # noqa: S608  our names

@@ -114,7 +114,7 @@ def list_feedback(
     """Feedback in force, the newest first."""
     before = before_of(cursor)
     with space.engine.connect() as conn:
-        rows = feedback.page(conn, source, limit + 1, before, is_counted=counted)
+        rows = feedback.in_force(conn, source, limit + 1, before, is_counted=counted)
     return Page[Feedback](**page_of(rows, limit, "feedback_id"))
 
 
