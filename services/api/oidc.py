@@ -135,9 +135,7 @@ def _json(request: httpx.Request, login: httpx.Auth | None = None) -> dict[str, 
             answer = client.send(request, auth=login).raise_for_status()
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise SignInFailed(
-            f"the identity provider does not answer as it should: {error}"
-        ) from error
+        raise SignInFailed(f"{told}: {error}") from error
     if not isinstance(document, dict):
         raise SignInFailed(told)
     return document
