@@ -81,7 +81,9 @@ class Api:
         try:
             answer = self.http.request(method, path, headers=headers, **what)
         except httpx.HTTPError as error:
-            told = "the API does not answer: see whether it runs, then load this page again"
+            told = (
+                "The API does not answer. See whether it runs (loganalyzer status), then try again."
+            )
             raise ApiError(0, told) from error
         if answer.is_error:
             raise _problem(answer)

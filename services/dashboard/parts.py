@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -143,15 +143,48 @@ def problem(error: ApiError) -> None:
         session.sign_in()
         return
     told = {
-        0: "The API does not answer. See whether it runs (`loganalyzer status`), then try again.",
         403: "Your role does not allow this. Ask an admin of LogAnalyzer for another one.",
         429: "Too many requests. Wait a minute, then try again.",
     }.get(error.status)
     st.error(told or label(error.detail, most=1000), icon=":material/error:")
-    if told and error.status:
+    if told:
         note(error.detail)
     if error.request_id:
         note(f"The log of the API tells more under the request id {error.request_id}.")
+
+
+def ending(place: str, button: str, called: str, ended: str, *of: object) -> None:
+    """Facts of something in a row, with a button that ends it. place: its path at the API. called:
+    its name, for readers of screens. ended: said afterwards."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        facts(*of)
+        if st.button(button, key=place, help=called):
+            session.api().delete(place)
+            tell(ended)
+            st.rerun()
+
+
+def token(place: str, of: Mapping[str, Any], *whose: str) -> None:
+    """A token, which may be revoked."""
+    ending(
+        f"{place}/{of['token_id']}",
+        "Revoke",
+        f"Token {of['token_id']}",
+        "The token is revoked: programs that use it are refused from now on.",
+        code(of["name"]),
+        *whose,
+        "may " + ", ".join(of["scopes"]),
+        f"until {moment(of['expires_at'])}",
+    )
+
+
+def quarantined(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Lines that did not parse, where there are any."""
+    if lines:
+        title = "Lines that did not parse"
+        st.subheader(title)
+        rows = [(each["line_number"], each["reason"], code(each["text"])) for each in lines]
+        table(title, [Column("Line", True), "Why", "Text"], rows)
 
 
 def tell(message: str) -> None:
@@ -166,10 +199,6 @@ def told() -> None:
         st.success(message, icon=":material/check:")
 
 
-def source_choice(names: Sequence[str], all_of_them: bool = False) -> str | None:
+def source_choice(names: Sequence[str]) -> str | None:
     """The source that the address names, or the choice of one."""
-    options = ["all", *names] if all_of_them else list(names)
-    chosen: Any = st.selectbox(
-        "Source", options, key="source", bind="query-params", width=260, accept_new_options=False
-    )
-    return None if chosen == "all" else chosen
+    return st.selectbox("Source", names, key="source", bind="query-params", width=260)

@@ -39,18 +39,7 @@ def _tokens(tokens: list[dict[str, Any]]) -> None:
     if not tokens:
         parts.empty("There are no tokens.", "Make one below where a program needs the API.")
     for token in tokens:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            parts.facts(
-                parts.code(token["name"]),
-                "may " + ", ".join(token["scopes"]),
-                f"until {parts.moment(token['expires_at'])}",
-            )
-            if st.button(
-                "Revoke", key=f"token{token['token_id']}", help=f"Token {token['token_id']}"
-            ):
-                api().delete(f"/v1/me/tokens/{token['token_id']}")
-                parts.tell("The token is revoked: programs that use it are refused from now on.")
-                st.rerun()
+        parts.token("/v1/me/tokens", token)
     with st.form("token", clear_on_submit=True):
         name = st.text_input("What the token is for", max_chars=100)
         scopes = st.multiselect("What it may do", sorted(me().permissions), default=["read"])
@@ -64,19 +53,16 @@ def _tokens(tokens: list[dict[str, Any]]) -> None:
 def _sessions(sessions: list[dict[str, Any]]) -> None:
     st.subheader("Logins")
     for each in sessions:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            parts.facts(
-                f"since {parts.moment(each['created_at'])}",
-                f"from {each['address'] or 'an unknown address'}",
-                each["user_agent"] or "",
-                "this one" if each["is_this"] else "",
-            )
-            if st.button(
-                "End", key=f"session{each['session_id']}", help=f"Login {each['session_id']}"
-            ):
-                api().delete(f"/v1/me/sessions/{each['session_id']}")
-                parts.tell("The login is ended.")
-                st.rerun()
+        parts.ending(
+            f"/v1/me/sessions/{each['session_id']}",
+            "End",
+            f"Login {each['session_id']}",
+            "The login is ended.",
+            f"since {parts.moment(each['created_at'])}",
+            f"from {each['address'] or 'an unknown address'}",
+            each["user_agent"] or "",
+            "this one" if each["is_this"] else "",
+        )
 
 
 def _password() -> None:

@@ -62,8 +62,7 @@ def _change(users: list[dict[str, Any]]) -> None:
         is_active = st.checkbox("May log in", user["is_active"])
         unlock = user["is_locked"] and st.checkbox("Unlock: too many wrong passwords locked it")
         if st.form_submit_button("Change"):
-            change = {"role": role, "is_active": is_active, "unlock": unlock or None}
-            api().patch(place, {key: value for key, value in change.items() if value is not None})
+            api().patch(place, {"role": role, "is_active": is_active, "unlock": unlock})
             parts.tell(f"{label(name)} is changed.")
             st.rerun()
     with st.popover("Set a password"), st.form("reset", border=False, clear_on_submit=True):
@@ -106,17 +105,15 @@ def _invitations(invitations: list[dict[str, Any]]) -> None:
             st.session_state["invitation"] = api().post("/v1/invitations", body)["link"]
             st.rerun()
     for each in invitations:
-        number = each["invitation_id"]
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            parts.facts(
-                f"for a new {each['role']}",
-                f"by {each['invited_by']}",
-                f"until {parts.moment(each['expires_at'])}",
-            )
-            if st.button("Revoke", key=f"invitation{number}", help=f"Invitation {number}"):
-                api().delete(f"/v1/invitations/{number}")
-                parts.tell("The invitation is revoked.")
-                st.rerun()
+        parts.ending(
+            f"/v1/invitations/{each['invitation_id']}",
+            "Revoke",
+            f"Invitation {each['invitation_id']}",
+            "The invitation is revoked.",
+            f"for a new {each['role']}",
+            f"by {each['invited_by']}",
+            f"until {parts.moment(each['expires_at'])}",
+        )
 
 
 def _tokens(tokens: list[dict[str, Any]]) -> None:
@@ -124,15 +121,4 @@ def _tokens(tokens: list[dict[str, Any]]) -> None:
     if not tokens:
         parts.empty("There are no tokens.", "Everybody makes their own, on the page Account.")
     for token in tokens:
-        number = token["token_id"]
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            parts.facts(
-                parts.code(token["name"]),
-                f"of {token['user']}",
-                "may " + ", ".join(token["scopes"]),
-                f"until {parts.moment(token['expires_at'])}",
-            )
-            if st.button("Revoke", key=f"token{number}", help=f"Token {number}"):
-                api().delete(f"/v1/tokens/{number}")
-                parts.tell("The token is revoked: programs that use it are refused from now on.")
-                st.rerun()
+        parts.token("/v1/tokens", token, f"of {token['user']}")

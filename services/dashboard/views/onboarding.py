@@ -34,7 +34,7 @@ def show() -> None:
     _file(sample)
     _events(sample)
     _templates(sample)
-    _quarantined(sample)
+    parts.quarantined(sample["quarantined"])
 
 
 def _read(name: str, content: bytes, file_id: str) -> dict[str, Any] | None:
@@ -125,13 +125,3 @@ def _templates(sample: dict[str, Any]) -> None:
             for each in sample["most_frequent"][:100]
         ],
     )
-
-
-def _quarantined(sample: dict[str, Any]) -> None:
-    if sample["quarantined"]:
-        st.subheader("Lines that did not parse")
-        parts.table(
-            "Lines that did not parse",
-            [Column("Line", True), "Why", "Text"],
-            [(e["line_number"], e["reason"], code(e["text"])) for e in sample["quarantined"]],
-        )

@@ -76,13 +76,7 @@ def _result(judged: dict[str, Any]) -> None:
             for each in judged["most_frequent"][:100]
         ],
     )
-    if judged["quarantined"]:
-        st.subheader("Lines that did not parse")
-        parts.table(
-            "Lines that did not parse",
-            [Column("Line", True), "Why", "Text"],
-            [(e["line_number"], e["reason"], code(e["text"])) for e in judged["quarantined"]],
-        )
+    parts.quarantined(judged["quarantined"])
 
 
 def _anomaly(found: dict[str, Any]) -> None:
