@@ -52,7 +52,7 @@ def timeline(nights: Sequence[Night], start: datetime, end: datetime) -> None:
         bars += found
         if night.note:
             notes.append({"start": start.isoformat(), "y": top + STRIP / 2, "note": night.note})
-        top += STRIP + max(lanes, 0) * LANE + GAP
+        top += STRIP + lanes * LANE + GAP
     width = alt.Scale(domain=[start.isoformat(), end.isoformat()], type="utc")
     x = alt.X("start:T", scale=width, axis=alt.Axis(format="%H:%M", title="UTC", grid=True))
     labels = "{" + ", ".join(f"'{at}': '{name}'" for at, name in names.items()) + "}"
@@ -60,8 +60,7 @@ def timeline(nights: Sequence[Night], start: datetime, end: datetime) -> None:
         values=list(names), labelExpr=f"{labels}[datum.value]", title=None, grid=False, ticks=False
     )
     y = alt.Y("top:Q", scale=alt.Scale(domain=[top, -0.2], nice=False), axis=axis)
-    layers = [_strips(strips, x, y), *_incidents(bars, x, y), _notes(notes, x, y)]
-    chart = alt.layer(*layers)
+    chart = alt.layer(_strips(strips, x, y), *_incidents(bars, x, y), _notes(notes, x, y))
     told = f"{len(bars)} incidents of {len(nights)} sources by hour; the list below says the same"
     st.altair_chart(chart.properties(height=max(90, int(top * LANE_PX) + 40)), alt=told)
 
@@ -199,11 +198,11 @@ def _moment_tip(name: str, form: str) -> alt.Tooltip:
     return alt.Tooltip(f"{name}:T", title="UTC", format=form, formatType="utc")
 
 
-def curve(rows: Sequence[Mapping[str, Any]], x: str, y: str, told: str, step: bool = False) -> None:
+def curve(rows: Sequence[Mapping[str, Any]], x: str, y: str, told: str) -> None:
     """One figure against another, both between zero and one."""
     chart = (
         alt.Chart(alt.Data(values=[dict(row) for row in rows]))
-        .mark_line(color=BLUE, point=len(rows) < 30, interpolate="step-after" if step else "linear")
+        .mark_line(color=BLUE, point=len(rows) < 30)
         .encode(
             x=alt.X(f"{x}:Q", title=x),
             y=alt.Y(f"{y}:Q", title=y),

@@ -9,14 +9,18 @@ import streamlit as st
 
 from services.dashboard import charts, findings, parts
 from services.dashboard.client import ApiError, path, together
-from services.dashboard.parts import Column, code, count, severity, state
+from services.dashboard.parts import Column, code, count, severity
 from services.dashboard.session import api, me
 from services.dashboard.text import escaped, label, visible
-from services.dashboard.views.tonight import card
+from services.dashboard.views.tonight import card, in_short
 
 CONTEXT = 5
 MEANINGS = {"true": "it was real", "false": "a false alarm", "expected": "expected"}
-VERDICTS = {True: "it was real", False: "a false alarm"}
+VERDICTS = {
+    True: MEANINGS["true"],
+    False: MEANINGS["false"],
+    None: "nobody said what it was",
+}
 
 
 def show() -> None:
@@ -56,14 +60,8 @@ def _list() -> None:
 
 def _head(incident: dict[str, Any]) -> None:
     parts.heading(incident["title"])
-    parts.facts(
-        severity(incident["severity"]),
-        state(incident["state"]),
-        ", ".join(incident["sources"]),
-        parts.span(incident["started_at"], incident["ended_at"]),
-        count(incident["anomalies"], "anomaly", "anomalies"),
-        count(incident["sessions"], "session") if incident["sessions"] else "",
-    )
+    sessions = incident["sessions"]
+    parts.facts(*in_short(incident), count(sessions, "session") if sessions else "")
     if incident["resolved_at"]:
         told = f"{incident['resolved_by']} resolved it on {parts.moment(incident['resolved_at'])}: "
         parts.show(f"<p>{escaped(told + incident['resolved_reason'])}</p>")
@@ -125,12 +123,11 @@ def _similar(alike: list[dict[str, Any]]) -> None:
         parts.empty("None of the past is like it.", "")
     for each in alike:
         with st.container(border=True, gap="small"):
-            verdict = VERDICTS.get(each["is_anomalous"])
             parts.facts(
                 f"{each['similarity']:.0%} alike",
                 parts.day(each["started_at"]),
                 severity(each["severity"]),
-                verdict or "nobody said what it was",
+                VERDICTS[each["is_anomalous"]],
             )
             parts.link("incident", each["title"], id=each["incident_id"])
 

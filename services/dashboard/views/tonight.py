@@ -114,17 +114,21 @@ def _incidents(
         parts.note("Only the first 100 are shown.")
 
 
+def in_short(incident: dict[str, Any]) -> tuple[str, ...]:
+    """The facts of an incident that every page tells."""
+    return (
+        severity(incident["severity"]),
+        state(incident["state"]),
+        ", ".join(incident["sources"]),
+        parts.span(incident["started_at"], incident["ended_at"]),
+        count(incident["anomalies"], "anomaly", "anomalies"),
+    )
+
+
 def card(incident: dict[str, Any]) -> None:
     """An incident in a list, with a link to its page."""
     with st.container(border=True, gap="small"):
-        parts.facts(
-            f"{incident['number']}." if "number" in incident else "",
-            severity(incident["severity"]),
-            state(incident["state"]),
-            ", ".join(incident["sources"]),
-            parts.span(incident["started_at"], incident["ended_at"]),
-            count(incident["anomalies"], "anomaly", "anomalies"),
-        )
+        parts.facts(f"{incident['number']}." if "number" in incident else "", *in_short(incident))
         parts.link("incident", incident["title"], id=incident["incident_id"])
         parts.show(f'<p class="quiet">{escaped(incident["reason"], 400)}</p>')
 
