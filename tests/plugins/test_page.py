@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,11 +13,11 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from include.database import anomalies, coverage, promotions
-from include.database.anomalies import Anomaly, Scoring
+from include.database import coverage, promotions
 from include.quality import DOCS
 from include.workspace import Workspace
 from plugins.page import app as page
+from tests import nights
 
 HOSTILE = (
     "<script>alert(1)</script> \"'><img src=x onerror=alert(2)> \x1b[31m \u202egpj.exe {{ 7*7 }}"
@@ -46,40 +47,11 @@ def reader(stranger: TestClient) -> Iterator[TestClient]:
 def source(workspace: Workspace) -> str:
     """A source whose last night and last verdict are hostile."""
     name = f"t_{uuid4().hex[:8]}{HOSTILE}"
-    found = Anomaly(
-        window_id="w",
-        session_key=HOSTILE,
-        window_start=NIGHT,
-        window_end=NIGHT,
-        score=3.5,
-        threshold=2.0,
-        severity="high",
-        reason=f"never seen before: {HOSTILE}",
-        explanation=[],
-        lines=[],
-        events=1,
-        detector="novelty",
-        signature="",
-        sequence=[],
-    )
-    scoring = Scoring(
-        source=name,
-        interval_start=NIGHT,
-        interval_end=NIGHT + timedelta(days=1),
-        model_name="m",
-        model_version="1",
-        catalogue_version=0,
-        detector="novelty",
-        windows=10,
-        events=10,
-        anomalies=1,
-        threshold=2.0,
-        scored_at=NIGHT,
-    )
+    odd = {"session_key": HOSTILE, "reason": f"never seen before: {HOSTILE}"}
+    nights.score(workspace, name, NIGHT, [replace(nights.anomaly(NIGHT), **odd)])
     judged = coverage.Judged(windows=10, anomalies=1, unseen_share=None, objects_seen="")
     with workspace.engine.begin() as conn:
-        anomalies.replace_interval(conn, scoring, [found])
-        coverage.record(conn, name, NIGHT, scoring.interval_end, NIGHT, judged)
+        coverage.record(conn, name, NIGHT, NIGHT + nights.DAY, NIGHT, judged)
         promotions.record(conn, verdict(name, "hostile"))
     return name
 

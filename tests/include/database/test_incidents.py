@@ -11,17 +11,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.database import Engine, anomalies, feedback, incidents
-from include.database.anomalies import Anomaly, Scoring
+from include.database import Engine, feedback, incidents
+from include.database.anomalies import Anomaly
 from include.database.feedback import Subject
 from include.database.incidents import InvalidResolution
 from include.incidents import group_from, group_nights
 from include.settings import get_settings
 from include.workspace import Workspace, open_workspace
-
-MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
+from tests import nights
+from tests.nights import DAY, HOUR, MONDAY
 
 
 @pytest.fixture
@@ -34,25 +32,6 @@ def night(number: int) -> datetime:
     return MONDAY + number * DAY
 
 
-def anomaly(start: datetime, kind: str = "missing:ab", key: str | None = None) -> Anomaly:
-    return Anomaly(
-        window_id=f"{key}@{start:%d%H%M}",
-        session_key=key,
-        window_start=start,
-        window_end=start + timedelta(minutes=5),
-        score=3.0,
-        threshold=2.0,
-        severity="high",
-        reason=f"odd at {start:%H:%M}",
-        explanation=[],
-        lines=[],
-        events=7,
-        detector="novelty",
-        signature=kind,
-        sequence=[],
-    )
-
-
 def score(
     space: Workspace,
     number: int,
@@ -61,28 +40,13 @@ def score(
     version: str = "1",
     later: timedelta = DAY,
 ) -> None:
-    """Write what a model found in a night."""
-    start = night(number)
-    scoring = Scoring(
-        source=source,
-        interval_start=start,
-        interval_end=start + DAY,
-        model_name=source,
-        model_version=version,
-        catalogue_version=0,
-        detector="novelty",
-        windows=100,
-        events=1000,
-        anomalies=len(found),
-        threshold=2.0,
-        scored_at=start + later,
-    )
-    with space.engine.begin() as conn:
-        anomalies.replace_interval(conn, scoring, found)
+    nights.score(space, source, night(number), found, version, later)
 
 
 def at(number: int, hour: float = 1.0, kind: str = "missing:ab", key: str | None = None) -> Anomaly:
-    return anomaly(night(number) + hour * HOUR, kind, key)
+    start = night(number) + hour * HOUR
+    found = nights.anomaly(start, f"{key}@{start:%d%H%M}", kind=kind)
+    return replace(found, session_key=key)
 
 
 def rows(space: Workspace, **told: str) -> list[dict[str, object]]:

@@ -15,8 +15,8 @@ from include.database import feedback
 from include.database.anomalies import SEVERITIES
 from include.database.feedback import Subject
 from include.workspace import Workspace
+from tests.nights import DAY, HOUR, MONDAY, anomaly, forget, new_source, score, scored
 from tests.services.api.conftest import Login
-from tests.services.api.nights import DAY, HOUR, MONDAY, anomaly, forget, new_source, score, scored
 
 MISSING = {
     "kind": "missing",

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from include.workspace import Workspace
+from tests.nights import DAY, HOUR, MONDAY, anomaly, new_source, scored
 from tests.services.api.conftest import Login
-from tests.services.api.nights import DAY, HOUR, MONDAY, anomaly, new_source, scored
 from tests.services.api.test_anomalies import listed
 
 

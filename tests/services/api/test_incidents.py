@@ -14,8 +14,8 @@ from include.database import feedback
 from include.database.feedback import Subject
 from include.incidents import group_from
 from include.workspace import Workspace
+from tests.nights import DAY, HOUR, MONDAY, anomaly, new_source, scored
 from tests.services.api.conftest import Login
-from tests.services.api.nights import DAY, HOUR, MONDAY, anomaly, new_source, scored
 from tests.services.api.test_anomalies import pages
 
 MISSING = {"kind": "missing", "template_id": "ab", "expected": 2, "found": 0, "share": 1.0}

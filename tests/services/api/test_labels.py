@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from include.sources import LogSource
 from include.workspace import Workspace
 from services.api.app import create_app
+from tests.nights import forget, new_source
 from tests.services.api.conftest import Login
-from tests.services.api.nights import forget, new_source
 
 WINDOWING = {"kind": "time", "size": "1h", "step": "1h"}
 

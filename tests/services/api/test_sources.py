@@ -19,8 +19,8 @@ from include.database.ledger import LakePart, LedgerEntry
 from include.database.monitoring import Measurement
 from include.sources import LogSource
 from include.workspace import Workspace
+from tests.nights import DAY, HOUR, MONDAY, anomaly, forget, new_source, score
 from tests.services.api.conftest import Login
-from tests.services.api.nights import DAY, HOUR, MONDAY, anomaly, forget, new_source, score
 from tests.services.api.test_anomalies import pages
 
 WINDOWING = {"kind": "time", "size": "1h", "step": "1h"}

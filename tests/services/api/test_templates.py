@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from include.sources import load_sources
 from include.workspace import Workspace
 from services.api.app import create_app
+from tests.nights import DAY, MONDAY, anomaly, forget, new_source, scored
 from tests.services.api.conftest import Login
-from tests.services.api.nights import DAY, MONDAY, anomaly, forget, new_source, scored
 from tests.services.api.test_anomalies import listed, pages
 
 Ingest = Callable[[Workspace, str], int]

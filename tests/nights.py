@@ -1,5 +1,5 @@
-"""Nights with anomalies, for the tests of the routes that show them: each in a source of its own,
-so that tests do not see each other's."""
+"""Nights with anomalies, for tests. Where these share a database, each has a source of its own, so
+that they do not see each other's."""
 
 from __future__ import annotations
 
