@@ -48,7 +48,7 @@ def source(workspace: Workspace) -> str:
     """A source whose last night and last verdict are hostile."""
     name = f"t_{uuid4().hex[:8]}{HOSTILE}"
     odd = {"session_key": HOSTILE, "reason": f"never seen before: {HOSTILE}"}
-    nights.score(workspace, name, NIGHT, [replace(nights.anomaly(NIGHT), **odd)])
+    nights.score(workspace, name, NIGHT, [replace(nights.anomaly(NIGHT, score=3.5), **odd)])
     judged = coverage.Judged(windows=10, anomalies=1, unseen_share=None, objects_seen="")
     with workspace.engine.begin() as conn:
         coverage.record(conn, name, NIGHT, NIGHT + nights.DAY, NIGHT, judged)
