@@ -36,15 +36,20 @@ def encode(*key: Any) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+def unpacked(text: str, kind: type[Key]) -> Key:
+    """What `encode` has made into a text. Raises ValueError: of the encoding, the JSON or the
+    types."""
+    return TypeAdapter(kind).validate_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
 def decode(cursor: str | None, kind: type[Key]) -> Key | None:
     """The place that a cursor names, as a `tuple[…]` of the types of the key. Raises Problem 422
     for what no list has given."""
     if cursor is None:
         return None
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return TypeAdapter(kind).validate_json(text)
-    except ValueError as error:  # of the encoding, the text or the types
+        return unpacked(cursor, kind)
+    except ValueError as error:
         raise Problem(422, "cursor: not one that a page of this list has given") from error
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from include.database import Connection, browsing
 from include.database.browsing import Wanted
@@ -30,7 +28,6 @@ To = Annotated[Moment | None, Query(alias="to", description="starts before this"
 Search = Annotated[Text | None, Query(max_length=200, description="part of it, whatever its case")]
 # Source, night and window.
 Address = tuple[Text, Moment, Text]
-ADDRESS: TypeAdapter[Address] = TypeAdapter(Address)
 KEYS: dict[browsing.Sort, Any] = {
     "time": tuple[Moment, Text, Text, Moment],
     "score": tuple[float, Moment, Text, Text, Moment],
@@ -139,21 +136,24 @@ def as_anomaly(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def id_of(source: str, night: datetime, window_id: str) -> str:
-    text = json.dumps([source, night.isoformat(), window_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return paging.encode(source, night.isoformat(), window_id)
 
 
 def found(conn: Connection, anomaly_id: str) -> dict[str, Any]:
     """The row that an id names. Raises Problem 404."""
     try:
-        padded = anomaly_id + "=" * (-len(anomaly_id) % 4)
-        address = ADDRESS.validate_json(base64.urlsafe_b64decode(padded))
-        row = browsing.anomaly(conn, *address)
+        row = browsing.anomaly(conn, *paging.unpacked(anomaly_id, Address))
     except ValueError:  # no id that this API has given
         row = None
     if row is None:
         raise Problem(404, "no such anomaly: `GET /v1/anomalies` lists them")
     return row
+
+
+def templates_of(findings: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The ids of the templates that findings name."""
+    named = (each.get(name) for each in findings for name in ("template_id", "followed_by"))
+    return set(filter(None, named))
 
 
 def resolved(findings: Iterable[Mapping[str, Any]], texts: Mapping[str, str]) -> list[Finding]:
@@ -222,8 +222,7 @@ def get_anomaly(space: Space, request: Request, _: Reader, anomaly_id: AnomalyId
     with space.engine.connect() as conn:
         row = found(conn, anomaly_id)
         findings = row["explanation"]
-        named = [each.get(name) for each in findings for name in ("template_id", "followed_by")]
-        texts = browsing.texts_of(conn, {*filter(None, named), *row["sequence"]})
+        texts = browsing.texts_of(conn, {*templates_of(findings), *row["sequence"]})
     detail = AnomalyDetail.model_validate(
         {**as_anomaly(row), "explanation": resolved(findings, texts), "templates": texts}
     )

@@ -31,6 +31,7 @@ from services.api.routes.anomalies import (
     as_page,
     id_of,
     resolved,
+    templates_of,
 )
 from services.api.routes.lines import Context, Passages, addresses_of, passages
 
@@ -207,9 +208,8 @@ def get_incident(space: Space, request: Request, _: Reader, incident_id: Inciden
         kinds = incident_pages.by_kind(conn, incident_id)
         oddest = next(iter(incident_pages.oddest(conn, incident_id, 1)), None)
         findings = oddest["explanation"] if oddest else []
-        named = [each.get(name) for each in findings for name in ("template_id", "followed_by")]
         in_kinds = [key for kind in kinds for key in _templates_of(kind["signature"])]
-        texts = browsing.texts_of(conn, {*filter(None, named), *in_kinds})
+        texts = browsing.texts_of(conn, {*templates_of(findings), *in_kinds})
         told = {
             "by_source": incident_pages.by_source(conn, incident_id),
             "history": incident_pages.by_night(conn, incident_id),
