@@ -4,7 +4,7 @@ of what people do there."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from include.database import audit, labels
 from include.database.audit import Which
@@ -49,9 +49,7 @@ def space(airflow_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Wor
 
 @pytest.fixture(scope="module")
 def airflow(space: Workspace, airflow_stack: Stack) -> AirflowApi:
-    state = airflow_stack.state()
-    url = f"http://127.0.0.1:{state.ports['airflow']}"
-    api = AirflowApi(url, AIRFLOW_USER, state.secrets["airflow_password"])
+    api = airflow_stack.airflow()
     for dag_id in ("ingest_logs", "train_detectors", "score_nightly"):
         api.unpause(dag_id)
     return api
@@ -123,25 +121,19 @@ def scored(run: Callable[..., str], trained: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(airflow_stack: Stack, airflow: AirflowApi) -> Iterator[Page]:
-    """A page of somebody who has logged in to Airflow; what the console says is in `said`."""
-    state = airflow_stack.state()
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = chromium.new_page(viewport={"width": 1280, "height": 850})
-        page.goto(airflow.url)
-        page.fill("input[name=username]", AIRFLOW_USER)
-        page.fill("input[name=password]", state.secrets["airflow_password"])
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{airflow.url}/")
-        yield page
-        chromium.close()
+def page(browser: Browser, airflow_stack: Stack, airflow: AirflowApi) -> Page:
+    """Of somebody who has logged in to Airflow; what the console says is in `said`."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 850})
+    opened.goto(airflow.url)
+    opened.fill("input[name=username]", AIRFLOW_USER)
+    opened.fill("input[name=password]", airflow_stack.state().secrets["airflow_password"])
+    opened.keyboard.press("Enter")
+    opened.wait_for_url(f"{airflow.url}/")
+    return opened
 
 
 @pytest.fixture
-def said(browser: Page) -> list[str]:
+def said(page: Page) -> list[str]:
     """What went wrong in the pages of a test, but what Airflow itself brings."""
     found: list[str] = []
 
@@ -150,8 +142,8 @@ def said(browser: Page) -> list[str]:
         if message.type in ("error", "warning") and not any(each in text for each in NOT_OURS):
             found.append(text)
 
-    browser.on("console", listen)
-    browser.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", listen)
+    page.on("pageerror", lambda error: found.append(str(error)))
     return found
 
 
@@ -160,17 +152,17 @@ def rows_of(space: Workspace, action: str, subject: str) -> list[dict[str, Any]]
         return audit.entries(conn, Which(action=action, subject=subject), None, 10)
 
 
-def links_of(browser: Page, task: str, map_index: int = -1) -> dict[str, str]:
-    answer = browser.request.get(f"{task}/links?map_index={map_index}")
+def links_of(page: Page, task: str, map_index: int = -1) -> dict[str, str]:
+    answer = page.request.get(f"{task}/links?map_index={map_index}")
     links: dict[str, str] = answer.json()["extra_links"]
     return links
 
 
 def test_the_tab_of_a_run_shows_its_anomalies_and_runs_nothing_of_them(
-    scored: str, browser: Page, airflow: AirflowApi, said: list[str], tmp_path: Path
+    scored: str, page: Page, airflow: AirflowApi, said: list[str], tmp_path: Path
 ) -> None:
-    browser.goto(f"{airflow.url}/dags/score_nightly/runs/{scored}/plugin/anomalies")
-    frame = browser.frame_locator("iframe[title=Anomalies]")
+    page.goto(f"{airflow.url}/dags/score_nightly/runs/{scored}/plugin/anomalies")
+    frame = page.frame_locator("iframe[title=Anomalies]")
     frame.get_by_role("heading", name="storage, night of 2026-03-06").wait_for()
     assert frame.locator("tr", has_text="silence from").count()
     assert frame.get_by_text("onerror=document.title").count()
@@ -180,26 +172,26 @@ def test_the_tab_of_a_run_shows_its_anomalies_and_runs_nothing_of_them(
     assert frame.locator("table").first.evaluate("t => getComputedStyle(t).borderCollapse") == (
         "collapse"
     )
-    browser.screenshot(path=tmp_path / "anomalies.png")
+    page.screenshot(path=tmp_path / "anomalies.png")
     assert said == []
 
 
 def test_the_tab_of_a_training_run_shows_the_checks_of_the_gate(
-    trained: str, browser: Page, airflow: AirflowApi, said: list[str]
+    trained: str, page: Page, airflow: AirflowApi, said: list[str]
 ) -> None:
-    browser.goto(f"{airflow.url}/dags/train_detectors/runs/{trained}/plugin/anomalies")
-    frame = browser.frame_locator("iframe[title=Anomalies]")
+    page.goto(f"{airflow.url}/dags/train_detectors/runs/{trained}/plugin/anomalies")
+    frame = page.frame_locator("iframe[title=Anomalies]")
     frame.get_by_role("heading", name="(novelty): promoted").wait_for()
     assert frame.locator("tr", has_text="false alarms a day").count() == 1
     assert said == []
 
 
 def test_the_page_in_the_navigation_shows_incidents_nights_and_verdicts(
-    scored: str, browser: Page, airflow: AirflowApi, said: list[str]
+    scored: str, page: Page, airflow: AirflowApi, said: list[str]
 ) -> None:
-    browser.goto(airflow.url)
-    browser.get_by_role("link", name="LogAnalyzer").click()
-    frame = browser.frame_locator("iframe[title=LogAnalyzer]")
+    page.goto(airflow.url)
+    page.get_by_role("link", name="LogAnalyzer").click()
+    frame = page.frame_locator("iframe[title=LogAnalyzer]")
     frame.get_by_role("heading", name="Open incidents").wait_for()
     assert frame.locator("tr", has_text="2026-03-06").count() >= 2
     assert frame.locator("tr", has_text="promoted").count() == 1
@@ -207,17 +199,17 @@ def test_the_page_in_the_navigation_shows_incidents_nights_and_verdicts(
 
 
 def test_tasks_link_to_the_data_docs_and_to_the_night_in_the_dashboard(
-    ingested: str, scored: str, browser: Page, airflow: AirflowApi, space: Workspace
+    ingested: str, scored: str, page: Page, airflow: AirflowApi, space: Workspace
 ) -> None:
     for task_id, layer in (("validate", "parsed"), ("publish", "events")):
         task = f"{airflow.url}/api/v2/dags/ingest_logs/dagRuns/{ingested}/taskInstances/{task_id}"
-        address = links_of(browser, task)["Data Docs"]
+        address = links_of(page, task)["Data Docs"]
         assert httpx.get(address).status_code == 401
-        shown = browser.request.get(address)
+        shown = page.request.get(address)
         assert shown.status == 200
         assert layer in shown.text()
     task = f"{airflow.url}/api/v2/dags/score_nightly/dagRuns/{scored}/taskInstances/score"
-    night = links_of(browser, task, map_index=0)["Dashboard"]
+    night = links_of(page, task, map_index=0)["Dashboard"]
     assert night == f"{space.settings.dashboard_url}/tonight?night=2026-03-06"
 
 

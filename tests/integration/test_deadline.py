@@ -9,7 +9,7 @@ import pytest
 
 from services.airflow_api import AirflowApi, AirflowError
 from services.local import Stack
-from services.local.environment import AIRFLOW_USER, address, database_url
+from services.local.environment import database_url
 from services.local.stack import AIRFLOW
 from tests.conftest import STORES
 from tests.include.database.test_alerting import WebServer, running
@@ -26,10 +26,8 @@ def test_a_run_that_misses_its_deadline_is_told_by_the_scheduler(
     monkeypatch.delenv("LOGANALYZER_SOURCES_PATH", raising=False)
     with running(WebServer()) as web:
         monkeypatch.setenv("LOGANALYZER_ALERT_WEBHOOK_URL", web.url("/hook"))
-        state = own_stack.up(only=STORES | {kind.name for kind in AIRFLOW})
-        password = state.secrets["airflow_password"]
-        airflow = AirflowApi(address(state, "airflow"), AIRFLOW_USER, password)
-        start_paused(airflow)
+        own_stack.up(only=STORES | {kind.name for kind in AIRFLOW})
+        start_paused(own_stack.airflow())
         pass_the_deadline(own_stack)
         until = time.monotonic() + PATIENCE_S
         while not web.posts and time.monotonic() < until:
