@@ -70,6 +70,7 @@ def _templates() -> Environment:
 
 
 def _page(template: str, **values: Any) -> HTMLResponse:
+    values["dashboard"] = open_workspace().settings.dashboard_url.rstrip("/")
     return HTMLResponse(_templates().get_template(template).render(values), headers=HEADERS)
 
 
@@ -85,15 +86,13 @@ def create_app() -> FastAPI:
 
 def overview() -> HTMLResponse:
     """The last nights of each source, the open incidents and the last verdicts."""
-    space = open_workspace()
-    with space.engine.connect() as conn:
+    with open_workspace().engine.connect() as conn:
         return _page(
             "overview.html",
             nights=coverage.nights(conn, limit=NIGHTS),
             incidents_of=incidents.per_night(conn),
             incidents=incidents.query(conn)[:INCIDENTS],
             promotions=promotions.history(conn, limit=VERDICTS),
-            dashboard=space.settings.dashboard_url.rstrip("/"),
         )
 
 
@@ -108,16 +107,14 @@ def run(dag_id: str, run_id: str) -> HTMLResponse:
 
 
 def _nights(run_id: str) -> HTMLResponse:
-    space = open_workspace()
     nights = nights_of(run_id)
-    with space.engine.connect() as conn:
+    with open_workspace().engine.connect() as conn:
         for night in nights:
             if night["scored"]:
                 version = night["scored"]["model_version"]
                 key = (night["source"], night["start"], night["end"], version)
                 night["anomalies"] = anomalies.of_version(conn, *key, limit=ANOMALIES)
-    dashboard = space.settings.dashboard_url.rstrip("/")
-    return _page("nights.html", nights=nights, dashboard=dashboard, most=ANOMALIES)
+    return _page("nights.html", nights=nights, most=ANOMALIES)
 
 
 def docs(path: str) -> Response:
